@@ -1,0 +1,177 @@
+"""The table of all environment variables: the source of `.env.example` and docs/configuration.md."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bot.config_database import database_url
+from bot.config_forms import base_url, directory, model_name, seconds, secret, switch, whole
+from bot.config_keys import private_keys, webhook_secrets
+
+_MAX_PORT = 65_535
+_MAX_JOBS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One environment variable: the field of Settings it fills, how it is read, its line in the docs.
+
+    `default` is the text that has the same effect as leaving the variable out; "" means that
+    there is none, or that `about` says what happens then.
+    """
+
+    name: str
+    field: str
+    read: Callable[[str], Any]
+    default: str
+    about: str
+    is_secret: bool = False
+
+
+GITHUB_OPTIONS = (
+    Option("GITHUB_APP_ID", "github_app_id", whole(1), "", "The App's id, from its settings page."),
+    Option(
+        "GITHUB_PRIVATE_KEY",
+        "github_private_keys",
+        private_keys,
+        "",
+        "The App's private key: PEM text, `\\n`-escaped or base64 text, or the path of the file. "
+        "Two during a change of keys, below each other (base64 and paths: with a comma).",
+        is_secret=True,
+    ),
+    Option(
+        "GITHUB_WEBHOOK_SECRET",
+        "github_webhook_secrets",
+        webhook_secrets,
+        "",
+        "The App's webhook secret, at least 16 characters. Two during a change, with a comma.",
+        is_secret=True,
+    ),
+    Option(
+        "GITHUB_URL",
+        "github_url",
+        base_url(plain_http=False),
+        "https://github.com",
+        "Where git and people find the repositories (GitHub Enterprise Server: its address).",
+    ),
+    Option(
+        "GITHUB_API_URL",
+        "github_api_url",
+        base_url(plain_http=False),
+        "https://api.github.com",
+        "The REST API (GitHub Enterprise Server: https://host/api/v3).",
+    ),
+)
+
+AGENT_OPTIONS = (
+    Option("ANTHROPIC_API_KEY", "anthropic_api_key", secret, "", "Key of the model's API.", is_secret=True),
+    Option(
+        "ANTHROPIC_BASE_URL",
+        "anthropic_base_url",
+        base_url(plain_http=True),
+        "",
+        "Another server that speaks the Messages API; empty: Anthropic's own.",
+    ),
+    Option(
+        "AGENT_ENABLED",
+        "agent_enabled",
+        switch,
+        "true",
+        "false: webhooks are stored and answered, no job starts, and the model's key is not needed.",
+    ),
+    Option("AGENT_DEBUG", "agent_debug", switch, "false", "true: also keep DEBUG rows in AgentLog."),
+    Option(
+        "AGENT_MAX_CONCURRENCY",
+        "agent_max_concurrency",
+        whole(1, _MAX_JOBS),
+        "5",
+        "Jobs that one worker runs at the same time.",
+    ),
+    Option(
+        "AGENT_DEFAULT_MODEL",
+        "agent_default_model",
+        model_name,
+        "sonnet",
+        "haiku, sonnet, opus or a model's full name, where the request's complexity does not decide.",
+    ),
+)
+
+SERVICE_OPTIONS = (
+    Option(
+        "ISSUEWRIGHT_DATA_DIR",
+        "data_dir",
+        directory,
+        "./.issuewright",
+        "Folder for the SQLite file, the mirrors of repositories and the checkouts.",
+    ),
+    Option(
+        "DATABASE_URL",
+        "database_url",
+        database_url,
+        "",
+        "PostgreSQL (libpq's and Prisma's forms too) or SQLite; empty: issuewright.db in the data folder.",
+        is_secret=True,
+    ),
+    Option("PORT", "port", whole(0, _MAX_PORT), "8000", "Port of the web process; 0 takes any free one."),
+    Option(
+        "ISSUEWRIGHT_URL",
+        "issuewright_url",
+        base_url(plain_http=True),
+        "",
+        "Where people reach this service; empty: no links to it are posted.",
+    ),
+)
+
+TIMING_OPTIONS = (
+    Option(
+        "ISSUEWRIGHT_LEASE_SECONDS",
+        "lease_seconds",
+        seconds(zero_allowed=False),
+        "30",
+        "How long a silent worker keeps a job before another one may take it.",
+    ),
+    Option(
+        "ISSUEWRIGHT_HEARTBEAT_SECONDS",
+        "heartbeat_seconds",
+        seconds(zero_allowed=False),
+        "10",
+        "How often a worker says that it is alive; at most half of the lease.",
+    ),
+    Option(
+        "ISSUEWRIGHT_LOOK_WINDOW_SECONDS",
+        "look_window_seconds",
+        seconds(zero_allowed=True),
+        "60",
+        "How long to look for a write of unknown outcome before it is repeated.",
+    ),
+    Option(
+        "ISSUEWRIGHT_WRITE_PACE_SECONDS",
+        "write_pace_seconds",
+        seconds(zero_allowed=True),
+        "1",
+        "Least time between two writes to one installation; GitHub asks for at least 1.",
+    ),
+    Option(
+        "ISSUEWRIGHT_BACKOFF_SECONDS",
+        "backoff_seconds",
+        seconds(zero_allowed=True),
+        "5",
+        "Wait before the first retry of a job; it doubles with each further one.",
+    ),
+    Option(
+        "ISSUEWRIGHT_POLL_SECONDS",
+        "poll_seconds",
+        seconds(zero_allowed=False),
+        "1",
+        "How often a worker asks the database for work when nobody rang.",
+    ),
+    Option(
+        "ISSUEWRIGHT_VERIFY_TIMEOUT_SECONDS",
+        "sandbox_timeout_seconds",
+        seconds(zero_allowed=False),
+        "600",
+        "The longest that one verification command may run in the sandbox.",
+    ),
+)
+
+SETTINGS: tuple[Option, ...] = (*GITHUB_OPTIONS, *AGENT_OPTIONS, *SERVICE_OPTIONS, *TIMING_OPTIONS)
