@@ -1,0 +1,1 @@
+"""The only room that imports `anthropic`: the client, and what models cost."""
