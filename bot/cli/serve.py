@@ -1,0 +1,27 @@
+"""`issuewright serve`: one web process and, unless told otherwise, one worker."""
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from bot.cli.launch import Launch, launch, log_directory
+from bot.config import Role, load
+from bot.process import set_undumpable
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until stopped; returns the exit code.
+
+    Raises:
+        ConfigError: The settings cannot be used.
+        UserError: The port cannot be had.
+    """
+    set_undumpable()
+    has_worker = not arguments.no_worker
+    settings = load(os.environ, role=Role.ALL if has_worker else Role.WEB, env_file=Path(".env"))
+    port = settings.port if arguments.port is None else arguments.port
+    settings = replace(settings, host=arguments.host, port=port)
+    return launch(
+        Launch(settings, has_web=True, has_worker=has_worker, log_dir=log_directory(arguments.log_dir))
+    )
