@@ -1,0 +1,1 @@
+"""Tables, sessions and one module of queries for each aggregate."""

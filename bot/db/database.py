@@ -1,0 +1,78 @@
+"""The one connection to the database: short read and write transactions on SQLite or Postgres."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot.db.columns import OWN_SCHEMA
+
+BUSY_TIMEOUT_MS = 15_000
+_WRITE = "issuewright_write"
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether *url* names an SQLite file."""
+    return url.startswith("sqlite")
+
+
+def make_engine(url: str) -> AsyncEngine:
+    """An engine with this product's settings; nothing is opened yet."""
+    if not is_sqlite(url):
+        return create_async_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args={"server_settings": {"timezone": "UTC"}, "timeout": 10},
+        )
+    engine = create_async_engine(url, execution_options={"schema_translate_map": {OWN_SCHEMA: None}})
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(dbapi_connection: Any, _record: object) -> None:
+    """WAL and a full sync (https://sqlite.org/pragma.html#pragma_synchronous), and our own BEGIN."""
+    dbapi_connection.isolation_level = None
+    cursor = dbapi_connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A write takes the lock at once, so that it cannot fail half way for want of it."""
+    is_write = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+class Database:
+    """Short transactions; close() ends the pool."""
+
+    def __init__(self, url: str) -> None:
+        """Keep an engine for *url*; the first transaction opens it."""
+        self.engine = make_engine(url)
+        self._writer = self.engine.execution_options(**{_WRITE: True})
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent look; nothing written in it is kept."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end, rolled back on any error."""
+        async with self._writer.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """End the pool; the second time does nothing."""
+        await self.engine.dispose()

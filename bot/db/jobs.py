@@ -1,0 +1,284 @@
+"""One job: loading it, moving it and its issue through their states; every write carries the fence."""
+
+from datetime import datetime
+
+from sqlalchemy import case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db import events
+from bot.db.scope import within
+from bot.db.submit import snapshot_from_json
+from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs, repositories
+from bot.domain.enums import Cause, IssueStatus, JobStatus, Phase
+from bot.domain.states import OPEN_JOBS, By, check_issue, check_job, end_of
+from bot.domain.values import Actor, ClaimedJob, Json, Origin, RepositoryRef, Scope
+from bot.errors import LeaseLost
+
+
+async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> ClaimedJob:
+    """The job with its origin and its repository; raises NoResultFound when there is none in scope."""
+    statement = (
+        select(agent_jobs, job_runs, job_origins, repositories)
+        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
+        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
+        .join(repositories, repositories.c.id == job_origins.c.repository_id)
+        .where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
+    )
+    found = (await connection.execute(statement)).mappings().one()
+    origin = Origin(
+        repository_id=found[job_origins.c.repository_id],
+        number=found[job_origins.c.number],
+        kind=found[job_origins.c.kind],
+        verb=found[job_origins.c.verb],
+        actor=Actor(found[job_origins.c.actor_id], found[job_origins.c.actor_login]),
+        trigger=found[job_origins.c.trigger],
+        trigger_key=found[job_origins.c.trigger_key],
+        snapshot=snapshot_from_json(found[job_origins.c.snapshot]),
+        installation_id=found[job_origins.c.installation_id],
+        comment_id=found[job_origins.c.comment_id],
+        head_sha=found[job_origins.c.head_sha],
+        confidence=found[job_origins.c.confidence],
+    )
+    repository = RepositoryRef(
+        found[repositories.c.id],
+        found[repositories.c.full_name],
+        found[repositories.c.default_branch] or "main",
+        found[repositories.c.is_private],
+    )
+    return ClaimedJob(
+        id=job_id,
+        issue_id=found[agent_jobs.c.issue_id],
+        organization_id=found[agent_jobs.c.organization_id],
+        agent_type=found[agent_jobs.c.agent_type],
+        model=found[agent_jobs.c.model],
+        attempts=found[agent_jobs.c.attempts],
+        max_attempts=found[agent_jobs.c.max_attempts],
+        fence=found[job_runs.c.fence],
+        phase=found[job_runs.c.phase],
+        lease_until=found[job_runs.c.lease_until],
+        origin=origin,
+        repository=repository,
+    )
+
+
+async def set_issue(
+    scope: Scope, connection: AsyncConnection, issue_id: str, status: IssueStatus, by: By, *, now: datetime
+) -> None:
+    """Move an issue along one edge of the table; where it stands already, nothing happens.
+
+    Raises:
+        WrongTransition: The table has no such edge.
+    """
+    statement = select(agent_issues.c.status).where(
+        agent_issues.c.id == issue_id, within(scope, agent_issues)
+    )
+    old = (await connection.execute(statement)).scalar_one()
+    if old is status:
+        return
+    check_issue(old, status, by)
+    await connection.execute(
+        update(agent_issues).where(agent_issues.c.id == issue_id).values(status=status, updated_at=now)
+    )
+
+
+async def own(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> None:
+    """Make sure, inside the caller's write, that the job is in scope and still ours; raises LeaseLost."""
+    _in_scope(scope, job)
+    result = await connection.execute(
+        update(job_runs)
+        .where(job_runs.c.job_id == job.id, job_runs.c.fence == job.fence)
+        .values(fence=job.fence)
+    )
+    if result.rowcount != 1:
+        raise LeaseLost(job.id)
+
+
+async def set_phase(scope: Scope, connection: AsyncConnection, job: ClaimedJob, phase: Phase) -> None:
+    """Record how far the run has come; raises LeaseLost."""
+    await own(scope, connection, job)
+    await connection.execute(update(job_runs).where(job_runs.c.job_id == job.id).values(phase=phase))
+
+
+async def freeze(
+    scope: Scope,
+    connection: AsyncConnection,
+    job: ClaimedJob,
+    cause: Cause,
+    *,
+    error: str | None,
+    result: Json,
+    now: datetime,
+) -> None:
+    """Fix the job's end before anything of it is published: from here on only publishing is left."""
+    await set_phase(scope, connection, job, Phase.FROZEN)
+    await connection.execute(update(job_runs).where(job_runs.c.job_id == job.id).values(cause=cause))
+    await connection.execute(
+        update(agent_jobs).where(agent_jobs.c.id == job.id).values(error=error, result=result, updated_at=now)
+    )
+
+
+async def frozen_cause(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> Cause:
+    """The cause that was frozen for this job."""
+    _in_scope(scope, job)
+    cause: Cause = (
+        await connection.execute(select(job_runs.c.cause).where(job_runs.c.job_id == job.id))
+    ).scalar_one()
+    return cause
+
+
+async def settle(scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, now: datetime) -> JobStatus:
+    """End a frozen job by its cause: job, issue, run, open key and event in the caller's transaction."""
+    await own(scope, connection, job)
+    cause = await frozen_cause(scope, connection, job)
+    status, issue_status = end_of(cause)
+    check_job(JobStatus.RUNNING, status, By.RUNNER)
+    await connection.execute(
+        update(agent_jobs)
+        .where(agent_jobs.c.id == job.id, agent_jobs.c.status == JobStatus.RUNNING)
+        .values(status=status, completed_at=now, updated_at=now)
+    )
+    await _close_run(connection, job.id)
+    await set_issue(scope, connection, job.issue_id, issue_status, By.RUNNER, now=now)
+    await events.append(
+        scope,
+        connection,
+        "job.ended",
+        now=now,
+        issue_id=job.issue_id,
+        job_id=job.id,
+        data={"status": status.value, "cause": cause.value},
+    )
+    return status
+
+
+async def _close_run(connection: AsyncConnection, job_id: str) -> None:
+    await connection.execute(
+        update(job_runs)
+        .where(job_runs.c.job_id == job_id)
+        .values(phase=Phase.SETTLED, lease_owner=None, lease_until=None, wake_at=None)
+    )
+    await connection.execute(update(job_origins).where(job_origins.c.job_id == job_id).values(open_key=None))
+
+
+async def retry_later(
+    scope: Scope,
+    connection: AsyncConnection,
+    job: ClaimedJob,
+    *,
+    wake_at: datetime,
+    error: str,
+    is_counted: bool,
+    now: datetime,
+) -> None:
+    """Give the job back until *wake_at*; an attempt that is not *is_counted* is given back too."""
+    await own(scope, connection, job)
+    await connection.execute(
+        update(job_runs)
+        .where(job_runs.c.job_id == job.id)
+        .values(lease_owner=None, lease_until=None, admitted_at=None, wake_at=wake_at)
+    )
+    await wait_again(connection, job.id, By.RUNNER, now=now, is_counted=is_counted)
+    await connection.execute(update(agent_jobs).where(agent_jobs.c.id == job.id).values(error=error))
+    await events.append(
+        scope, connection, "job.waits", now=now, issue_id=job.issue_id, job_id=job.id, data={"why": error}
+    )
+
+
+async def wait_again(
+    connection: AsyncConnection, job_id: str, by: By, *, now: datetime, is_counted: bool = False
+) -> None:
+    """RUNNING to PENDING and the issue back to QUEUED; the caller has changed the run's row."""
+    check_job(JobStatus.RUNNING, JobStatus.PENDING, by)
+    given_back = case((agent_jobs.c.attempts > 0, agent_jobs.c.attempts - 1), else_=0)
+    await connection.execute(
+        update(agent_jobs)
+        .where(agent_jobs.c.id == job_id, agent_jobs.c.status == JobStatus.RUNNING)
+        .values(
+            status=JobStatus.PENDING,
+            attempts=agent_jobs.c.attempts if is_counted else given_back,
+            updated_at=now,
+        )
+    )
+    issue_id = (
+        await connection.execute(select(agent_jobs.c.issue_id).where(agent_jobs.c.id == job_id))
+    ).scalar_one()
+    await set_issue(Scope.system(), connection, issue_id, IssueStatus.QUEUED, by, now=now)
+
+
+async def request_cancel(
+    scope: Scope,
+    connection: AsyncConnection,
+    *,
+    repository_id: int,
+    number: int | None,
+    verb: str | None,
+    reason: str,
+    now: datetime,
+) -> list[str]:
+    """Cancel the open jobs of a thread (of a whole repository when *number* is None).
+
+    A waiting job ends at once; a running one is marked and its owner ends it within seconds.
+
+    Returns:
+        The ids of the jobs that were waiting or running.
+    """
+    statement = (
+        select(agent_jobs.c.id, agent_jobs.c.issue_id, agent_jobs.c.organization_id, agent_jobs.c.status)
+        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
+        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
+        .where(
+            job_origins.c.repository_id == repository_id,
+            agent_jobs.c.status.in_(OPEN_JOBS),
+            within(scope, agent_jobs),
+        )
+    )
+    if number is not None:
+        statement = statement.where(job_origins.c.number == number)
+    if verb is not None:
+        statement = statement.where(job_origins.c.verb == verb)
+    found = (await connection.execute(statement)).all()
+    for row in found:
+        await connection.execute(
+            update(job_runs).where(job_runs.c.job_id == row.id).values(cancel_reason=reason)
+        )
+        if row.status is JobStatus.PENDING:
+            await _cancel_waiting(connection, row.id, row.issue_id, row.organization_id, reason, now)
+    return [row.id for row in found]
+
+
+async def _cancel_waiting(
+    connection: AsyncConnection, job_id: str, issue_id: str, organization_id: str, reason: str, now: datetime
+) -> None:
+    """End a job that waits and has published nothing; one whose words are out is left to its runner."""
+    never_started = await connection.scalar(
+        select(func.count()).select_from(job_runs).where(job_runs.c.job_id == job_id, job_runs.c.fence == 0)
+    )
+    if not never_started:
+        return
+    check_job(JobStatus.PENDING, JobStatus.CANCELLED, By.GITHUB)
+    await connection.execute(
+        update(agent_jobs)
+        .where(agent_jobs.c.id == job_id, agent_jobs.c.status == JobStatus.PENDING)
+        .values(status=JobStatus.CANCELLED, error=reason, completed_at=now, updated_at=now)
+    )
+    await connection.execute(
+        update(job_runs).where(job_runs.c.job_id == job_id).values(cause=Cause.CANCELLED)
+    )
+    await _close_run(connection, job_id)
+    scope = Scope(organization_id)
+    await set_issue(scope, connection, issue_id, IssueStatus.CANCELLED, By.GITHUB, now=now)
+    await events.append(
+        scope,
+        connection,
+        "job.ended",
+        now=now,
+        issue_id=issue_id,
+        job_id=job_id,
+        data={"status": JobStatus.CANCELLED.value, "cause": Cause.CANCELLED.value},
+    )
+
+
+def _in_scope(scope: Scope, job: ClaimedJob) -> None:
+    if scope.organization_id not in (None, job.organization_id):
+        message = f"job {job.id} is outside the scope of this query"
+        raise LookupError(message)

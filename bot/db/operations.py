@@ -1,0 +1,201 @@
+"""Frozen writes to GitHub: intent, sent, done; the key makes each of them once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.scope import system_only, within
+from bot.db.tables import operations
+from bot.db.upsert import insert_new
+from bot.domain.enums import OperationKind, OperationState
+from bot.domain.ids import new_id
+from bot.domain.values import Json, Scope
+
+OPEN_STATES = (OperationState.INTENT, OperationState.SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A write as it is frozen: everything that will be sent, and the key that names it for ever."""
+
+    key: str
+    kind: OperationKind
+    payload: Json
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A frozen write and how far it has come."""
+
+    id: str
+    key: str
+    job_id: str | None
+    organization_id: str
+    installation_id: int
+    repository_id: int
+    kind: OperationKind
+    payload: Json
+    state: OperationState
+    fence: int
+    attempts: int
+    sent_at: datetime | None
+    remote_id: int | None
+    remote_url: str | None
+    error: str | None
+
+
+async def freeze(
+    scope: Scope,
+    connection: AsyncConnection,
+    frozen: Sequence[Frozen],
+    *,
+    job_id: str | None,
+    fence: int,
+    installation_id: int,
+    repository_id: int,
+    now: datetime,
+) -> None:
+    """Write the intents down inside the caller's transaction; a key that stands already is left alone."""
+    for intent in frozen:
+        await insert_new(
+            connection,
+            operations,
+            {
+                "id": new_id(now),
+                "key": intent.key,
+                "job_id": job_id,
+                "organization_id": scope.organization_id,
+                "installation_id": installation_id,
+                "repository_id": repository_id,
+                "sequence": intent.sequence,
+                "kind": intent.kind,
+                "payload": intent.payload,
+                "state": OperationState.INTENT,
+                "fence": fence,
+                "created_at": now,
+            },
+        )
+
+
+async def of_job(scope: Scope, connection: AsyncConnection, job_id: str) -> list[Operation]:
+    """All operations of a job in the order in which they must be sent."""
+    statement = (
+        select(operations)
+        .where(operations.c.job_id == job_id, within(scope, operations))
+        .order_by(operations.c.sequence, operations.c.id)
+    )
+    return [_operation(row) for row in (await connection.execute(statement)).all()]
+
+
+async def by_key(scope: Scope, connection: AsyncConnection, key: str) -> Operation | None:
+    """The operation with this key, or None."""
+    statement = select(operations).where(operations.c.key == key, within(scope, operations))
+    row = (await connection.execute(statement)).first()
+    return None if row is None else _operation(row)
+
+
+async def outbox(scope: Scope, connection: AsyncConnection, *, now: datetime, limit: int) -> list[Operation]:
+    """Open operations that belong to no run (sequence below zero): acknowledgements and help."""
+    system_only(scope)
+    statement = (
+        select(operations)
+        .where(
+            operations.c.sequence < 0,
+            operations.c.state.in_(OPEN_STATES),
+            or_(operations.c.wake_at.is_(None), operations.c.wake_at <= now),
+        )
+        .order_by(operations.c.id)
+        .limit(limit)
+    )
+    return [_operation(row) for row in (await connection.execute(statement)).all()]
+
+
+async def mark_sent(
+    scope: Scope,
+    connection: AsyncConnection,
+    operation: Operation,
+    *,
+    fence: int,
+    now: datetime,
+    wake_at: datetime | None = None,
+) -> bool:
+    """Compare-and-set before the request goes out: whether this caller may send it.
+
+    The first sending keeps its time: the look window counts from it.
+    """
+    result = await connection.execute(
+        update(operations)
+        .where(
+            operations.c.id == operation.id,
+            operations.c.state == operation.state,
+            operations.c.attempts == operation.attempts,
+            operations.c.fence <= fence,
+            within(scope, operations),
+        )
+        .values(
+            state=OperationState.SENT,
+            fence=fence,
+            attempts=operation.attempts + 1,
+            sent_at=now,
+            wake_at=wake_at,
+        )
+    )
+    return result.rowcount == 1
+
+
+async def mark_done(
+    scope: Scope,
+    connection: AsyncConnection,
+    operation_id: str,
+    *,
+    remote_id: int | None,
+    remote_url: str | None,
+    now: datetime,
+) -> None:
+    """The write is there: keep what GitHub calls it."""
+    await connection.execute(
+        update(operations)
+        .where(operations.c.id == operation_id, within(scope, operations))
+        .values(
+            state=OperationState.DONE,
+            remote_id=remote_id,
+            remote_url=remote_url,
+            error=None,
+            wake_at=None,
+            done_at=now,
+        )
+    )
+
+
+async def mark_failed(
+    scope: Scope, connection: AsyncConnection, operation_id: str, error: str, *, now: datetime
+) -> None:
+    """The write will not be made: keep why. An operation that is done stays done."""
+    await connection.execute(
+        update(operations)
+        .where(
+            and_(operations.c.id == operation_id, operations.c.state.in_(OPEN_STATES)),
+            within(scope, operations),
+        )
+        .values(state=OperationState.FAILED, error=error, wake_at=None, done_at=now)
+    )
+
+
+async def postpone(
+    scope: Scope, connection: AsyncConnection, operation_id: str, error: str, *, wake_at: datetime
+) -> None:
+    """Leave it open until *wake_at*."""
+    await connection.execute(
+        update(operations)
+        .where(operations.c.id == operation_id, within(scope, operations))
+        .values(error=error, wake_at=wake_at)
+    )
+
+
+def _operation(row: object) -> Operation:
+    fields = {name: getattr(row, name) for name in Operation.__slots__}
+    return Operation(**fields)

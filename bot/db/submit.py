@@ -1,0 +1,164 @@
+"""Submitting: one transaction makes the AgentIssue (or finds it), the AgentJob and what belongs to it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db import events
+from bot.db.scope import within
+from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
+from bot.domain.enums import IssueSource, IssueStatus, JobStatus, Phase
+from bot.domain.ids import new_id
+from bot.domain.states import FINAL_ISSUES, PRIORITY_NUMBERS, By, check_issue
+from bot.domain.values import Json, Origin, Scope, Snapshot, Triage
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request that passed its gate: `external_id` names the request itself, whatever its jobs."""
+
+    external_id: str
+    source: IssueSource
+    origin: Origin
+    triage: Triage
+    authority: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job that serves the request; `is_new` is False when it, or an open one, was there already."""
+
+    issue_id: str
+    job_id: str
+    is_new: bool
+
+
+async def submit(
+    scope: Scope, connection: AsyncConnection, submission: Submission, *, now: datetime
+) -> Submitted:
+    """Make the job unless its trigger was seen, or one of the same verb is open in the thread.
+
+    The unique keys decide between two callers at one time: the loser gets an IntegrityError, rolls
+    back, and finds the winner's job when it calls again.
+    """
+    known = await _known(connection, submission.origin)
+    if known is not None:
+        return known
+    issue_id = await _issue(scope, connection, submission, now)
+    job_id = new_id(now)
+    triage = submission.triage
+    await connection.execute(
+        insert(agent_jobs).values(
+            id=job_id,
+            issue_id=issue_id,
+            agent_type=triage.agent_type,
+            model=triage.model,
+            status=JobStatus.PENDING,
+            priority=PRIORITY_NUMBERS[triage.priority.value],
+            organization_id=scope.organization_id,
+            config={},
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    await connection.execute(
+        insert(job_runs).values(job_id=job_id, phase=Phase.WAITING, authority=submission.authority)
+    )
+    await connection.execute(insert(job_origins).values(job_id=job_id, **_origin_row(submission.origin)))
+    await events.append(scope, connection, "job.submitted", now=now, issue_id=issue_id, job_id=job_id)
+    return Submitted(issue_id, job_id, is_new=True)
+
+
+async def _known(connection: AsyncConnection, origin: Origin) -> Submitted | None:
+    statement = (
+        select(job_origins.c.job_id, agent_jobs.c.issue_id)
+        .join(agent_jobs, agent_jobs.c.id == job_origins.c.job_id)
+        .where(
+            or_(
+                job_origins.c.trigger_key == origin.trigger_key,
+                job_origins.c.open_key == origin.open_key,
+            )
+        )
+        .limit(1)
+    )
+    row = (await connection.execute(statement)).first()
+    return None if row is None else Submitted(row.issue_id, row.job_id, is_new=False)
+
+
+async def _issue(scope: Scope, connection: AsyncConnection, submission: Submission, now: datetime) -> str:
+    """The request's AgentIssue: made now, or the one that the same request made before."""
+    statement = select(agent_issues.c.id, agent_issues.c.status).where(
+        agent_issues.c.external_id == submission.external_id, within(scope, agent_issues)
+    )
+    found = (await connection.execute(statement)).first()
+    triage, snapshot = submission.triage, submission.origin.snapshot
+    if found is not None:
+        if found.status in FINAL_ISSUES:
+            check_issue(found.status, IssueStatus.QUEUED, By.PERSON)
+            await connection.execute(
+                update(agent_issues)
+                .where(agent_issues.c.id == found.id)
+                .values(status=IssueStatus.QUEUED, updated_at=now)
+            )
+        return str(found.id)
+    issue_id = new_id(now)
+    await connection.execute(
+        insert(agent_issues).values(
+            id=issue_id,
+            external_id=submission.external_id,
+            source=submission.source,
+            type=triage.type,
+            priority=triage.priority,
+            title=snapshot.title,
+            description=snapshot.body,
+            context={},
+            status=IssueStatus.QUEUED,
+            organization_id=scope.organization_id,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    return issue_id
+
+
+def _origin_row(origin: Origin) -> Json:
+    return {
+        "repository_id": origin.repository_id,
+        "installation_id": origin.installation_id,
+        "number": origin.number,
+        "kind": origin.kind,
+        "verb": origin.verb,
+        "actor_id": origin.actor.id,
+        "actor_login": origin.actor.login,
+        "trigger": origin.trigger,
+        "trigger_key": origin.trigger_key,
+        "open_key": origin.open_key,
+        "comment_id": origin.comment_id,
+        "head_sha": origin.head_sha,
+        "snapshot": snapshot_to_json(origin.snapshot),
+        "confidence": origin.confidence,
+    }
+
+
+def snapshot_to_json(snapshot: Snapshot) -> Json:
+    """The stored form of a snapshot."""
+    return {
+        "title": snapshot.title,
+        "body": snapshot.body,
+        "words": snapshot.words,
+        "labels": list(snapshot.labels),
+        "author": snapshot.author,
+    }
+
+
+def snapshot_from_json(stored: Json) -> Snapshot:
+    """A snapshot from its stored form."""
+    return Snapshot(
+        title=stored["title"],
+        body=stored["body"],
+        words=stored["words"],
+        labels=tuple(stored["labels"]),
+        author=stored["author"],
+    )

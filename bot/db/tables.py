@@ -1,0 +1,50 @@
+"""Every table in one place: importing this module fills `metadata`."""
+
+from bot.db.columns import OWN_SCHEMA, metadata
+from bot.db.seed_tables import (
+    agent_artifacts,
+    agent_feedback,
+    agent_issues,
+    agent_jobs,
+    agent_logs,
+    organizations,
+    users,
+)
+from bot.db.tenant_tables import github_accounts, installations, repositories, repository_grants, secrets
+from bot.db.work_tables import (
+    deliveries,
+    events,
+    job_origins,
+    job_runs,
+    job_steps,
+    ledger,
+    operations,
+    verifications,
+    workers,
+)
+
+__all__ = [
+    "OWN_SCHEMA",
+    "agent_artifacts",
+    "agent_feedback",
+    "agent_issues",
+    "agent_jobs",
+    "agent_logs",
+    "deliveries",
+    "events",
+    "github_accounts",
+    "installations",
+    "job_origins",
+    "job_runs",
+    "job_steps",
+    "ledger",
+    "metadata",
+    "operations",
+    "organizations",
+    "repositories",
+    "repository_grants",
+    "secrets",
+    "users",
+    "verifications",
+    "workers",
+]

@@ -1,0 +1,97 @@
+"""Our own tables on who uses the product: accounts, installations, repositories, grants."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Table, Text
+
+from bot.db.columns import JSON_VALUE, OWN_SCHEMA, RAW_BYTES, UtcTimestamp, created_at, metadata, updated_at
+
+ORGANIZATION = "organizations.id"
+
+github_accounts = Table(
+    "github_accounts",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("login", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column(
+        "organizationId",
+        Text,
+        ForeignKey(ORGANIZATION, ondelete="RESTRICT", onupdate="CASCADE"),
+        key="organization_id",
+        nullable=False,
+    ),
+    created_at(),
+    updated_at(),
+    Index(None, "organization_id"),
+    schema=OWN_SCHEMA,
+)
+
+installations = Table(
+    "installations",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column(
+        "accountId",
+        BigInteger,
+        ForeignKey(f"{OWN_SCHEMA}.github_accounts.id", ondelete="RESTRICT", onupdate="CASCADE"),
+        key="account_id",
+        nullable=False,
+    ),
+    Column("permissions", JSON_VALUE, nullable=False),
+    Column("suspendedAt", UtcTimestamp, key="suspended_at"),
+    Column("deletedAt", UtcTimestamp, key="deleted_at"),
+    Column("nextWriteAt", UtcTimestamp, key="next_write_at"),
+    created_at(),
+    updated_at(),
+    Index(None, "account_id"),
+    schema=OWN_SCHEMA,
+)
+
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("fullName", Text, key="full_name", nullable=False),
+    Column("isPrivate", Boolean, key="is_private", nullable=False),
+    Column("defaultBranch", Text, key="default_branch"),
+    Column(
+        "installationId",
+        BigInteger,
+        ForeignKey(f"{OWN_SCHEMA}.installations.id", ondelete="SET NULL", onupdate="CASCADE"),
+        key="installation_id",
+    ),
+    created_at(),
+    updated_at(),
+    Index(None, "installation_id"),
+    schema=OWN_SCHEMA,
+)
+
+repository_grants = Table(
+    "repository_grants",
+    metadata,
+    Column(
+        "organizationId",
+        Text,
+        ForeignKey(ORGANIZATION, ondelete="CASCADE", onupdate="CASCADE"),
+        key="organization_id",
+        primary_key=True,
+    ),
+    Column(
+        "repositoryId",
+        BigInteger,
+        ForeignKey(f"{OWN_SCHEMA}.repositories.id", ondelete="CASCADE", onupdate="CASCADE"),
+        key="repository_id",
+        primary_key=True,
+    ),
+    created_at(),
+    Index(None, "repository_id"),
+    schema=OWN_SCHEMA,
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", RAW_BYTES, nullable=False),
+    created_at(),
+    schema=OWN_SCHEMA,
+)

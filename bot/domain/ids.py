@@ -1,0 +1,10 @@
+"""Identifiers: ULIDs, so that the order of ids is the order of time."""
+
+from datetime import datetime
+
+from ulid import ULID
+
+
+def new_id(now: datetime) -> str:
+    """A fresh ULID of the instant *now*, 26 characters of Crockford's base 32."""
+    return str(ULID.from_datetime(now))
