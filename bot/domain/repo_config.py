@@ -1,0 +1,148 @@
+"""Reads `.github/issuewright.yml` of the default branch: a closed schema, no URLs, no surprises."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from bot.domain.values import RepositoryConfig
+
+MAX_BYTES = 65_536
+MAX_COMMANDS = 10
+MAX_COMMAND_CHARS = 500
+_MAX_EVENTS = 4_000
+_MAX_DEPTH = 12
+_MAX_PROBLEMS = 20
+# Keys that belong to the file and are read elsewhere, or later; they are no mistake.
+LATER_KEYS = frozenset("agents bots exclude labels limits prefix prepare publish review roles triage".split())
+_TEXT = "tag:yaml.org,2002:str"
+_NOTHING = "tag:yaml.org,2002:null"
+
+
+class _Refused(Exception):
+    """The file is not used at all; says why."""
+
+
+def parse(text: bytes | None) -> RepositoryConfig:
+    """Read the file; None is a repository without one. Never raises.
+
+    Each mistake becomes one line in `problems`; what is faulty falls back to its default (for
+    `verify` as a whole, since half a verification would mislead), the rest stands.
+    """
+    if text is None:
+        return RepositoryConfig()
+    try:
+        root = _compose(text)
+    except _Refused as refused:
+        return RepositoryConfig(problems=(str(refused),))
+    if root is None:
+        return RepositoryConfig()
+    verify, problems = _read(root)
+    return RepositoryConfig(verify=verify, problems=tuple(problems[:_MAX_PROBLEMS]))
+
+
+def _compose(raw: bytes) -> MappingNode | None:
+    """The file's nodes; nothing is constructed, so no tag can do anything."""
+    if len(raw) > MAX_BYTES:
+        raise _Refused(f"the file is larger than {MAX_BYTES} bytes")
+    try:
+        text = raw.decode("utf-8-sig")
+        _guard(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except UnicodeDecodeError:
+        raise _Refused("the file is not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        raise _Refused(_in_words(error)) from None
+    if root is None or root.tag == _NOTHING:
+        return None
+    if not isinstance(root, MappingNode):
+        raise _Refused("the file must hold keys and values, such as `verify: make test`")
+    return root
+
+
+def _guard(text: str) -> None:
+    """Refuse aliases, deep nesting and a flood of values, before anything is built."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise _Refused(f"line {event.start_mark.line + 1}: aliases (`*name`) are not allowed")
+        if depth > _MAX_DEPTH or count > _MAX_EVENTS:
+            raise _Refused(f"line {event.start_mark.line + 1}: nested too deeply, or too many values")
+
+
+def _in_words(error: yaml.YAMLError) -> str:
+    """What the YAML reader found wrong, in one line."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "the file holds characters that YAML does not allow"
+    return f"line {error.problem_mark.line + 1}: {error.problem}"
+
+
+def _read(root: MappingNode) -> tuple[tuple[str, ...], list[str]]:
+    """The verification commands and all problems of the top level."""
+    problems = [f"{_line(node)}: URLs are not allowed here" for node in _scalars(root) if "://" in node.value]
+    seen: dict[str, Node] = {}
+    for key, value in root.value:
+        name = key.value if isinstance(key, ScalarNode) else ""
+        if name not in _READERS and name not in LATER_KEYS:
+            problems.append(f"{_line(key)}: unknown key `{_shown(name)}`")
+        elif name in seen:
+            problems.append(f"{_line(key)}: `{name}` stands there twice; the first one counts")
+        else:
+            seen[name] = value
+    if "verify" not in seen:
+        return (), problems
+    try:
+        return _READERS["verify"](seen["verify"]), problems
+    except _Refused as refused:
+        return (), [*problems, str(refused)]
+
+
+def _verify(node: Node) -> tuple[str, ...]:
+    """`verify`: one command, or a list of at most `MAX_COMMANDS`."""
+    if node.tag == _NOTHING:
+        return ()
+    items = node.value if isinstance(node, SequenceNode) else [node]
+    if len(items) > MAX_COMMANDS:
+        raise _Refused(f"{_line(node)}: `verify` may hold at most {MAX_COMMANDS} commands")
+    return tuple(_command(item) for item in items)
+
+
+def _command(node: Node) -> str:
+    """One command: text in one line."""
+    if not isinstance(node, ScalarNode) or node.tag != _TEXT:
+        raise _Refused(f"{_line(node)}: a `verify` command must be text; put it in quotes")
+    command = str(node.value).strip()
+    if not command or len(command) > MAX_COMMAND_CHARS:
+        raise _Refused(f"{_line(node)}: a `verify` command must have 1 to {MAX_COMMAND_CHARS} characters")
+    if any(not (char.isprintable() or char == "\t") for char in command):
+        raise _Refused(f"{_line(node)}: a `verify` command must be one line; use a list for several")
+    if "://" in command:
+        raise _Refused(f"{_line(node)}: `verify` is not used because of the URL")
+    return command
+
+
+_READERS: Mapping[str, Callable[[Node], tuple[str, ...]]] = {"verify": _verify}
+
+
+def _scalars(node: Node) -> Iterator[ScalarNode]:
+    """Every scalar below *node* (at most `_MAX_DEPTH` levels)."""
+    if isinstance(node, ScalarNode):
+        yield node
+    elif isinstance(node, SequenceNode):
+        for item in node.value:
+            yield from _scalars(item)
+    elif isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield from _scalars(key)
+            yield from _scalars(value)
+
+
+def _line(node: Node) -> str:
+    """Where *node* stands, for people."""
+    return f"line {node.start_mark.line + 1}"
+
+
+def _shown(name: str) -> str:
+    """A key as it may be shown: short, printable, without back-ticks."""
+    return "".join(char for char in name[:40] if char.isprintable() and char != "`")

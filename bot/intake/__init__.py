@@ -1,0 +1,1 @@
+"""The doors: what comes in is verified, stored, dispatched and submitted here."""
