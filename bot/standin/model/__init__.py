@@ -1,0 +1,1 @@
+"""A Messages API that plays back scripts and refuses what Anthropic refuses."""

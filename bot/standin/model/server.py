@@ -1,0 +1,212 @@
+"""The server: `POST /v1/messages` by script, and `/_model/*` to look at it and to change its script."""
+
+import asyncio
+import hashlib
+import json
+from typing import Any
+
+from aiohttp import web
+
+from bot.standin.model import rules, script
+from bot.standin.model.faults import Fault, Schedule
+from bot.standin.model.models import MODELS
+from bot.standin.model.refusal import Refusal, invalid
+from bot.standin.model.script import Book, Json, ScriptError, Turn
+from bot.standin.model.usage import PrefixCache, prompt_tokens
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""https://platform.claude.com/docs/en/api/overview: request size limits."""
+
+
+class ModelServer:
+    """A scripted Messages API on a loopback port; `requests` holds every request, oldest first."""
+
+    def __init__(
+        self, book: Book | Json, *, api_key: str | None = None, is_checking_thinking: bool = True
+    ) -> None:
+        """Play *book*; with *api_key*, refuse any other key."""
+        self._api_key = api_key
+        self._is_checking_thinking = is_checking_thinking
+        self._runner: web.AppRunner | None = None
+        self._host, self._port = "127.0.0.1", 0
+        self.requests: list[Json] = []
+        self.play(book)
+
+    def play(self, book: Book | Json) -> None:
+        """Change to another book; faults and cache begin anew."""
+        self._book = book if isinstance(book, Book) else Book.read(book)
+        self._schedule = Schedule(self._book.faults)
+        self._cache = PrefixCache()
+
+    @property
+    def url(self) -> str:
+        """Where it listens; the value for ANTHROPIC_BASE_URL."""
+        return f"http://{self._host}:{self._port}"
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Listen on *port* (0: any free one)."""
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
+        application.add_routes(
+            [
+                web.post("/v1/messages", self._messages),
+                web.get("/_model/requests", self._show_requests),
+                web.delete("/_model/requests", self._forget_requests),
+                web.put("/_model/script", self._change_script),
+            ]
+        )
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        self._host, self._port = self._runner.addresses[0][:2]
+
+    async def stop(self) -> None:
+        """Stop listening; the second time does nothing."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        """Record, refuse, break or answer one request."""
+        raw = await request.read()
+        request_id = f"req_standin{len(self.requests):06d}"
+        record: Json = {"id": request_id, "headers": _safe_headers(request), "body": None, "status": 200}
+        self.requests.append(record)
+        try:
+            rules.check_headers(request.headers, self._api_key)
+            record["body"] = body = _parse(raw)
+            rules.check_body(body)
+            return await self._answer(request, body, record)
+        except Refusal as refusal:
+            record["status"], record["refusal"] = refusal.status, refusal.message
+            headers = {"request-id": request_id}
+            return web.json_response(refusal.body(request_id), status=refusal.status, headers=headers)
+
+    async def _answer(self, request: web.Request, body: Json, record: Json) -> web.StreamResponse:
+        """Choose the turn, then a fault or the turn itself."""
+        text, index = script.first_text(body), script.turn_index(body)
+        chosen = self._book.choose(text)
+        if chosen is None:
+            raise invalid("stand-in: no script matches the first user message")
+        record["script"], record["turn"] = chosen.name, index
+        self._check_state(body, chosen, index, text)
+        turn = chosen.turn(index, text)
+        message = self._message(body, turn, f"{chosen.name}:{index}")
+        fault = self._schedule.next(index)
+        if fault is None:
+            return web.json_response(message, headers={"request-id": record["id"]})
+        record["fault"] = fault.kind
+        return await _broken(request, fault, message, record)
+
+    def _check_state(self, body: Json, chosen: script.Script, index: int, text: str) -> None:
+        """Refuse what depends on the model or on earlier answers: size, prefill, changed thinking."""
+        model = MODELS[body["model"]]
+        tokens = prompt_tokens(body)
+        if tokens > model.context_tokens:
+            raise invalid(f"prompt is too long: {tokens} tokens > {model.context_tokens} maximum")
+        if body["messages"][-1]["role"] == "assistant":
+            if chosen.turn(index - 1, text).stop_reason != "pause_turn":
+                raise invalid(
+                    "This model does not support assistant message prefill. The conversation must end with a "
+                    "user message."
+                )
+        if self._is_checking_thinking:
+            _check_thinking(body)
+
+    def _message(self, body: Json, turn: Turn, seed: str) -> Json:
+        """The whole answer; the same request gets the same ids."""
+        content = script.with_ids(turn.content, seed)
+        usage = turn.usage if turn.usage is not None else self._cache.bill(body, content)
+        return {
+            "id": "msg_" + hashlib.sha256(seed.encode()).hexdigest()[:24],
+            "type": "message",
+            "role": "assistant",
+            "model": body["model"],
+            "content": content,
+            "stop_reason": turn.stop_reason,
+            "stop_sequence": None,
+            "usage": usage,
+        }
+
+    async def _show_requests(self, request: web.Request) -> web.Response:
+        """Everything that was asked so far, without keys."""
+        return web.json_response({"requests": self.requests})
+
+    async def _forget_requests(self, request: web.Request) -> web.Response:
+        """Begin a new record."""
+        self.requests.clear()
+        return web.Response(status=204)
+
+    async def _change_script(self, request: web.Request) -> web.Response:
+        """Play the book in the body from now on."""
+        try:
+            self.play(json.loads(await request.read()))
+        except (ScriptError, json.JSONDecodeError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.Response(status=204)
+
+
+def _parse(raw: bytes) -> Any:
+    """The body as JSON.
+
+    Raises:
+        Refusal: it is none.
+    """
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        raise invalid(f"The request body is not valid JSON: {error}") from error
+
+
+def _safe_headers(request: web.Request) -> Json:
+    """The headers in lower case; a key is only named by its digest."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    for name in ("authorization", "x-api-key"):
+        if name in headers:
+            key = headers[name].removeprefix("Bearer ")
+            headers[name] = "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+    return headers
+
+
+def _check_thinking(body: Json) -> None:
+    """Refuse a thinking block that is not as it was given out."""
+    for index, message in enumerate(body["messages"]):
+        content = message["content"] if isinstance(message["content"], list) else []
+        for position, block in enumerate(content):
+            if block["type"] == "thinking" and block["signature"] != script.signature(block["thinking"]):
+                raise invalid(f"messages.{index}.content.{position}: Invalid `signature` in `thinking` block")
+
+
+async def _broken(request: web.Request, fault: Fault, message: Json, record: Json) -> web.StreamResponse:
+    """Answer with *fault* in place of *message*."""
+    headers = {"request-id": record["id"]}
+    if fault.kind == "status":
+        record["status"] = fault.status
+        if fault.retry_after is not None:
+            headers["retry-after"] = str(fault.retry_after)
+        answer = Refusal(fault.status, fault.type, fault.message).body(record["id"])
+        if fault.code is not None:
+            answer["error"]["details"] = {"error_code": fault.code}
+        return web.json_response(answer, status=fault.status, headers=headers)
+    if fault.kind == "nonsense":
+        return web.Response(text="<html><body>It works!</body></html>", content_type="text/html", headers=headers)
+    if fault.kind == "empty":
+        return web.json_response({**message, "content": [], "stop_reason": "end_turn"}, headers=headers)
+    return await _interrupted(request, fault, message, headers)
+
+
+async def _interrupted(
+    request: web.Request, fault: Fault, message: Json, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Promise a whole answer, send half of it (`truncate`) or nothing, and close the connection."""
+    whole = json.dumps(message).encode()
+    if fault.kind == "hang":
+        await asyncio.sleep(fault.seconds)
+    response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
+    response.content_length = len(whole)
+    if fault.kind == "truncate":
+        await response.prepare(request)
+        await response.write(whole[: len(whole) // 2])
+    if request.transport is not None:
+        request.transport.abort()
+    return response
