@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from bot.domain.spoken import spoken_lines
+from bot.limits import BODY_MAX_CHARS
 
-MAX_CHARS = 65_536  # GitHub's own limit of a body; https://github.com/orgs/community/discussions/27190
 MAX_WORDS_CHARS = 1_000
 _QUOTE_CHARS = 80
 _VERB_CHARS = 32
@@ -72,9 +72,9 @@ def parse(text: str, prefix: str = "/agent") -> Command | CommandProblem | None:
     """Read the first command of *text*, or nothing.
 
     A command stands at the start of a line, in a paragraph: not in code, quotes, HTML or links.
-    A text above `MAX_CHARS` holds none, for GitHub sends none. Never raises.
+    A text above `BODY_MAX_CHARS` holds none, for GitHub sends none. Never raises.
     """
-    if len(text) > MAX_CHARS:
+    if len(text) > BODY_MAX_CHARS:
         return None
     lines = _NEWLINE.sub("\n", text).split("\n")
     number = next(iter(spoken_lines(lines, prefix)), None)

@@ -1,5 +1,6 @@
 """Reads `.github/issuewright.yml` of the default branch: a closed schema, no URLs, no surprises."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 import yaml
@@ -13,8 +14,24 @@ MAX_COMMAND_CHARS = 500
 _MAX_EVENTS = 4_000
 _MAX_DEPTH = 12
 _MAX_PROBLEMS = 20
+_MAX_SHOWN_CHARS = 80
+_URL = re.compile(r"(?:https?|ftps?|ssh|git|wss?)://", re.IGNORECASE)
 # Keys that belong to the file and are read elsewhere, or later; they are no mistake.
-LATER_KEYS = frozenset("agents bots exclude labels limits prefix prepare publish review roles triage".split())
+LATER_KEYS = frozenset(
+    [
+        "agents",
+        "bots",
+        "exclude",
+        "labels",
+        "limits",
+        "prefix",
+        "prepare",
+        "publish",
+        "review",
+        "roles",
+        "triage",
+    ]
+)
 _TEXT = "tag:yaml.org,2002:str"
 _NOTHING = "tag:yaml.org,2002:null"
 
@@ -61,29 +78,31 @@ def _compose(raw: bytes) -> MappingNode | None:
 
 
 def _guard(text: str) -> None:
-    """Refuse aliases, deep nesting and a flood of values, before anything is built."""
+    """Refuse aliases, tags, deep nesting and a flood of values, before anything is built."""
     depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent):
-            raise _Refused(f"line {event.start_mark.line + 1}: aliases (`*name`) are not allowed")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+            raise _Refused("aliases (`*name`) and tags (`!name`) are not allowed")
         if depth > _MAX_DEPTH or count > _MAX_EVENTS:
-            raise _Refused(f"line {event.start_mark.line + 1}: nested too deeply, or too many values")
+            raise _Refused("the file is nested too deeply, or holds too many values")
 
 
 def _in_words(error: yaml.YAMLError) -> str:
     """What the YAML reader found wrong, in one line."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return "the file holds characters that YAML does not allow"
-    return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return f"line {error.problem_mark.line + 1}: {_shown(error.problem or 'no YAML')}"
 
 
 def _read(root: MappingNode) -> tuple[tuple[str, ...], list[str]]:
     """The verification commands and all problems of the top level."""
-    problems = [f"{_line(node)}: URLs are not allowed here" for node in _scalars(root) if "://" in node.value]
+    problems: list[str] = []
     seen: dict[str, Node] = {}
     for key, value in root.value:
         name = key.value if isinstance(key, ScalarNode) else ""
+        if name not in _READERS and any(_URL.search(scalar.value) for scalar in _scalars(value)):
+            problems.append(f"{_line(key)}: URLs are not allowed")
         if name not in _READERS and name not in LATER_KEYS:
             problems.append(f"{_line(key)}: unknown key `{_shown(name)}`")
         elif name in seen:
@@ -117,8 +136,8 @@ def _command(node: Node) -> str:
         raise _Refused(f"{_line(node)}: a `verify` command must have 1 to {MAX_COMMAND_CHARS} characters")
     if any(not (char.isprintable() or char == "\t") for char in command):
         raise _Refused(f"{_line(node)}: a `verify` command must be one line; use a list for several")
-    if "://" in command:
-        raise _Refused(f"{_line(node)}: `verify` is not used because of the URL")
+    if _URL.search(command):
+        raise _Refused(f"{_line(node)}: URLs are not allowed; a `verify` command has no network")
     return command
 
 
@@ -144,5 +163,5 @@ def _line(node: Node) -> str:
 
 
 def _shown(name: str) -> str:
-    """A key as it may be shown: short, printable, without back-ticks."""
-    return "".join(char for char in name[:40] if char.isprintable() and char != "`")
+    """Somebody's words as they may be shown: short, printable, without back-ticks."""
+    return "".join(char for char in name[:_MAX_SHOWN_CHARS] if char.isprintable() and char != "`")

@@ -13,9 +13,60 @@ _KIND = "command"
 # Elements that GitHub renders (or drops with what is in them) and that stay open until their end tag.
 # Other names (`List<String>`) are no HTML to a reader. https://github.com/gjtorikian/html-pipeline
 _CONTAINERS = frozenset(
-    "a abbr b bdo blockquote cite code del details dfn div dl em figure h1 h2 h3 h4 h5 h6 i iframe ins kbd "
-    "mark noscript ol picture pre q ruby s samp script section small span strike strong style sub summary "
-    "sup svg table textarea time title tt ul var video".split()
+    [
+        "a",
+        "abbr",
+        "b",
+        "bdo",
+        "blockquote",
+        "cite",
+        "code",
+        "del",
+        "details",
+        "dfn",
+        "div",
+        "dl",
+        "em",
+        "figure",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "i",
+        "iframe",
+        "ins",
+        "kbd",
+        "mark",
+        "noscript",
+        "ol",
+        "picture",
+        "pre",
+        "q",
+        "ruby",
+        "s",
+        "samp",
+        "script",
+        "section",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "style",
+        "sub",
+        "summary",
+        "sup",
+        "svg",
+        "table",
+        "textarea",
+        "time",
+        "title",
+        "tt",
+        "ul",
+        "var",
+        "video",
+    ]
 )
 _TAG = re.compile(r"<!--.*?(?:-->|\Z)|<(/?)([A-Za-z][A-Za-z0-9-]*)[^<>]*>", re.DOTALL)
 
@@ -76,7 +127,7 @@ def _markdown(prefix: str) -> MarkdownIt:
     """CommonMark with HTML, and one more inline rule: the prefix at the start of a line."""
     opening = _opening(prefix)
 
-    def mark(state: StateInline, silent: bool) -> bool:
+    def mark(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdown-it calls it so
         match = opening.match(state.src, state.pos)
         if match is None or state.linkLevel > 0 or not _starts_line(state.src, state.pos):
             return False

@@ -7,10 +7,10 @@ from itertools import chain
 
 from bot.domain.enums import IssuePriority, IssueType
 from bot.domain.values import Triage
+from bot.limits import BODY_MAX_CHARS
 
 SURE = 0.5
 _MAX_TITLE_CHARS = 1_024
-_MAX_BODY_CHARS = 65_536
 _AGENTS: Mapping[str, str] = {"fix": "code.fix"}
 _NEGATIONS = frozenset({"not", "no", "non", "invalid", "wontfix"})
 
@@ -87,7 +87,7 @@ _TITLE_WORDS: tuple[_Hint, ...] = (
     _Hint(
         IssueType.QUESTION,
         0.55,
-        re.compile(r"^(how|why|what|where|when|is|can|could|does|do)\b.*\?\s*\Z", re.I),
+        re.compile(r"^(how|why|what|where|when|is|can|could|does|do)\b.*\?\s*\Z", re.IGNORECASE),
     ),
     _Hint(IssueType.DEPLOYMENT, 0.55, _words("deploy(ment|s|ing)?", "roll ?out", "release to production")),
 )
@@ -113,7 +113,7 @@ def classify(title: str, body: str, labels: Sequence[str], verb: str, *, default
     `model` is *default_model*. Never raises.
     """
     words = [_label_words(label) for label in labels]
-    kind, confidence = _by_labels(words) or _by_text(title[:_MAX_TITLE_CHARS], body[:_MAX_BODY_CHARS])
+    kind, confidence = _by_labels(words) or _by_text(title[:_MAX_TITLE_CHARS], body[:BODY_MAX_CHARS])
     return Triage(
         type=kind if confidence >= SURE else IssueType.TASK,
         priority=_priority(words),

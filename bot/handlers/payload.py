@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from bot.domain.enums import ThreadKind
 from bot.domain.values import Actor, Json, RepositoryRef, Snapshot
+from bot.limits import BODY_MAX_CHARS
 
-# GitHub's own limits: https://github.com/orgs/community/discussions/27190 (body) and 256 (title).
-MAX_BODY_CHARS = 65_536
 MAX_TITLE_CHARS = 1_024
 _MAX_NAME_CHARS = 255
 _MAX_LABELS = 100
@@ -36,7 +35,7 @@ class Thread:
         """The text that a job works from, clipped to GitHub's limits, with a command's *words*."""
         return Snapshot(
             title=self.title[:MAX_TITLE_CHARS],
-            body=self.body[:MAX_BODY_CHARS],
+            body=self.body[:BODY_MAX_CHARS],
             words=words,
             labels=self.labels,
             author=self.author.login if self.author else "",
