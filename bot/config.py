@@ -152,7 +152,7 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _rich(value: Any) -> Any:  # noqa: ANN401 - JSON values have no narrower type
+def _rich(value: Any) -> Any:
     if isinstance(value, dict):
         return Secret(value["secret"])
     return tuple(_rich(item) for item in value) if isinstance(value, list) else value

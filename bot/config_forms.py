@@ -43,7 +43,7 @@ class Secret:
         return hash(self._text)
 
 
-class BadValue(ValueError):  # noqa: N818 - it is a finding about a value, reported as a Problem
+class BadValue(ValueError):
     """A value that has not the form it must have: what is wrong, and what to do."""
 
     def __init__(self, wrong: str, remedy: str) -> None:
@@ -74,7 +74,7 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text) or not minimum <= int(text) <= (maximum or int(text)):
-            raise BadValue(f"{_shown(text)} is not {wanted}", f"write {wanted}")
+            raise BadValue(f"{_shown(text)} cannot be used here", f"write {wanted}")
         return int(text)
 
     return read
