@@ -80,7 +80,7 @@ class Doorbell:
 
     def __init__(self, end: socket.socket) -> None:
         """Take over *end*."""
-        end.setblocking(False)
+        end.settimeout(0)
         end.set_inheritable(False)
         self._end = end
         self._is_cut = False
@@ -103,7 +103,7 @@ class Doorbell:
 
     async def wait(self, timeout_seconds: float) -> bool:
         """Return True when it was rung (many rings count as one), False after *timeout_seconds*."""
-        import asyncio
+        import asyncio  # noqa: PLC0415 - the supervisor, which never waits, does without it
 
         deadline = time.monotonic() + timeout_seconds
         if not self._is_cut:

@@ -1,4 +1,4 @@
-"""From settings to running processes: the listening socket, the doorbell, the database check, the children."""
+"""From settings to running processes: the socket, the doorbell, the check of the database, the children."""
 
 import errno
 import os
@@ -105,7 +105,8 @@ def announcement(plan: Launch, listener: socket.socket | None) -> str:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         where = f"listening on http://{shown}:{port} (webhooks: /webhooks/github)"
-    return f"issuewright {__version__} {where} · database {masked_url(plan.settings.database_url)} · Ctrl-C stops"
+    database = masked_url(plan.settings.database_url)
+    return f"issuewright {__version__} {where} · database {database} · Ctrl-C stops"
 
 
 def _start(plan: Launch, spec: ChildSpec) -> "subprocess.Popen[bytes]":

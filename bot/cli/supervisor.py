@@ -67,7 +67,7 @@ class Signals:
     def installed(self) -> Iterator["Signals"]:
         """Listen to the signals, and put everything back at the end. Main thread only."""
         for end in (self._wake, self._woken):
-            end.setblocking(False)
+            end.settimeout(0)
         numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
         before = {number: signal.signal(number, self._note) for number in numbers}
         wakeup_before = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
@@ -135,7 +135,8 @@ class Supervisor:
         """
         try:
             while not self._waiter.is_stopping:
-                if any([self._has_refused(child) for child in self._children]):
+                refused = [child for child in self._children if self._has_refused(child)]
+                if refused:
                     self._stop(self._stop_seconds)
                     return EXIT_MISUSED
                 self._start_due()

@@ -1,0 +1,72 @@
+"""Reading the body of a request: within a size, within a time, and not too many large ones at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from bot.limits import WEBHOOK_ANSWER_SECONDS, WEBHOOK_MAX_BYTES
+from bot.web.answers import Refused
+
+SMALL_BYTES: Final = 256 * 1024
+# Two copies of a body exist while it is joined: 4 x 2 x 25 MiB is the most that uploads may hold.
+_LARGE_AT_ONCE: Final = 4
+_SLOT_SECONDS: Final = 2.0
+_RETRY: Final = {"Retry-After": "30"}
+_TOO_LARGE: Final = f"the body is larger than {WEBHOOK_MAX_BYTES} bytes"
+
+
+class Bodies:
+    """Reads bodies; large ones, and those that do not tell their size, take turns."""
+
+    def __init__(
+        self, *, read_seconds: float = WEBHOOK_ANSWER_SECONDS, slot_seconds: float = _SLOT_SECONDS
+    ) -> None:
+        """Give each body *read_seconds* to arrive: its sender does not wait longer for the answer."""
+        self._read_seconds = read_seconds
+        self._slot_seconds = slot_seconds
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+
+    async def read(self, request: web.Request) -> bytes:
+        """The raw body.
+
+        Raises:
+            Refused: It is compressed (415), too large (413), too slow (408), or there is no room (503).
+        """
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the body without Content-Encoding")
+        length = request.content_length
+        if length is not None and length > WEBHOOK_MAX_BYTES:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+        if length is not None and length <= SMALL_BYTES:
+            return await self._read(request)
+        async with self._slot():
+            return await self._read(request)
+
+    async def _read(self, request: web.Request) -> bytes:
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                body = await request.read()
+        except TimeoutError as error:
+            message = f"the body did not arrive within {self._read_seconds:g} seconds"
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, message, {"Connection": "close"}) from error
+        if len(body) > WEBHOOK_MAX_BYTES:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+        return body
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """One of the few places for a large body."""
+        try:
+            async with asyncio.timeout(self._slot_seconds):
+                await self._large.acquire()
+        except TimeoutError as error:
+            message = "too many large bodies at once; send it again later"
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, _RETRY) from error
+        try:
+            yield
+        finally:
+            self._large.release()

@@ -1,0 +1,134 @@
+"""Decides from headers and bytes, without a socket, what a webhook delivery is."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from multidict import CIMultiDictProxy
+
+from bot.config import Secret
+from bot.db.deliveries import IncomingDelivery
+from bot.domain.enums import DeliveryState
+from bot.handlers.router import ROUTES, is_handled
+from bot.intake.signature import verify
+from bot.web.answers import Refused
+from bot.web.bodies import SMALL_BYTES
+
+SIGNATURE_HEADER: Final = "X-Hub-Signature-256"
+_EVENT = re.compile(r"[a-z_]{1,64}", re.ASCII)
+_ACTION = re.compile(r"[a-z_]{1,64}", re.ASCII)
+_GUID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
+_TARGET = re.compile(r"[a-z0-9_]{0,32}", re.ASCII)
+_OBJECT = re.compile(rb"[ \t\r\n]*\{")
+_MAX_ID: Final = 2**63 - 1
+
+
+def check_signature(headers: "CIMultiDictProxy[str]", body: bytes, secrets: Sequence[Secret]) -> str:
+    """Refuse what GitHub did not sign with one of *secrets*; returns the SHA-256 of *body* in hex.
+
+    Raises:
+        Refused: 401, also for SHA-1 alone and for two signatures.
+    """
+    given = headers.getall(SIGNATURE_HEADER, [])
+    if len(given) != 1 or verify(body, given[0], [secret.reveal() for secret in secrets]) is None:
+        raise Refused(HTTPStatus.UNAUTHORIZED, f"{SIGNATURE_HEADER} is missing or does not match the body")
+    return hashlib.sha256(body).hexdigest()
+
+
+def read_delivery(
+    headers: "CIMultiDictProxy[str]", body: bytes, *, digest: str, received_at: datetime
+) -> IncomingDelivery:
+    """The delivery that a signed *body* is; what nothing here acts on is IGNORED and loses its payload.
+
+    Bodies above 256 KiB are not parsed here: their action and installation stay None for the worker.
+
+    Raises:
+        Refused: 400 or 415, with what to change.
+    """
+    event = _header(headers, "X-GitHub-Event", _EVENT)
+    guid = _header(headers, "X-GitHub-Delivery", _GUID)
+    target_type = _header(headers, "X-GitHub-Hook-Installation-Target-Type", _TARGET, default="")
+    target_id = _header(headers, "X-GitHub-Hook-Installation-Target-ID", _TARGET, default="")
+    _check_type(headers)
+    payload = _parse(body)
+    action = _action(payload)
+    state = DeliveryState.RECEIVED if _concerns_us(event, action, payload) else DeliveryState.IGNORED
+    return IncomingDelivery(
+        target_type=target_type,
+        target_id=target_id,
+        guid=guid,
+        event=event,
+        action=action,
+        digest=digest,
+        payload=None if state is DeliveryState.IGNORED else body,
+        installation_id=_installation_id(payload),
+        received_at=received_at,
+        state=state,
+    )
+
+
+def _header(
+    headers: "CIMultiDictProxy[str]", name: str, shape: "re.Pattern[str]", *, default: str | None = None
+) -> str:
+    """One header of the expected *shape*; the headers are not signed, so nothing else is let in."""
+    text = headers.get(name, default)
+    if text is None:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the header {name} is missing")
+    if not shape.fullmatch(text):
+        raise Refused(HTTPStatus.BAD_REQUEST, f"the header {name} has no form that GitHub sends")
+    return text
+
+
+def _check_type(headers: "CIMultiDictProxy[str]") -> None:
+    """Only JSON is taken, and whoever set the other form is told where to change it."""
+    content_type = headers.get("Content-Type", "").split(";", 1)[0].strip().lower()
+    if content_type == "application/json":
+        return
+    remedy = "set the content type of the webhook to application/json in the App's settings on GitHub"
+    raise Refused(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{content_type or 'no content type'} is not taken; {remedy}"
+    )
+
+
+def _parse(body: bytes) -> dict[str, Any] | None:
+    """The JSON object that *body* is, None for a large one; orjson stops by itself at a depth of 1024."""
+    message = "the body is no JSON object"
+    if len(body) > SMALL_BYTES:
+        if not _OBJECT.match(body):
+            raise Refused(HTTPStatus.BAD_REQUEST, message)
+        return None
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, message) from error
+    if not isinstance(payload, dict):
+        raise Refused(HTTPStatus.BAD_REQUEST, message)
+    return payload
+
+
+def _action(payload: dict[str, Any] | None) -> str | None:
+    """The action, where the event has one."""
+    action = (payload or {}).get("action")
+    if action is None:
+        return None
+    if not isinstance(action, str) or not _ACTION.fullmatch(action):
+        raise Refused(HTTPStatus.BAD_REQUEST, "the field action has no form that GitHub sends")
+    return action
+
+
+def _concerns_us(event: str, action: str | None, payload: dict[str, Any] | None) -> bool:
+    """Whether anything acts on the event; of a large body any action may come to light in the worker."""
+    if payload is None:
+        return any(route.name == event for route in ROUTES)
+    return is_handled(event, action)
+
+
+def _installation_id(payload: dict[str, Any] | None) -> int | None:
+    """The installation that the event is for, if it names one that can be stored."""
+    installation = (payload or {}).get("installation")
+    found = installation.get("id") if isinstance(installation, dict) else None
+    return found if type(found) is int and 0 < found <= _MAX_ID else None

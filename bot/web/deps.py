@@ -1,0 +1,76 @@
+"""What the web application needs of the rest, as small protocols and values."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from aiohttp import web
+
+from bot.config import Secret
+from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.domain.clock import Clock
+from bot.domain.enums import Tier
+
+
+class Inbox(Protocol):
+    """Where deliveries become durable."""
+
+    async def store(self, delivery: IncomingDelivery) -> Accepted:
+        """Commit *delivery*, or find the one that came before.
+
+        Raises:
+            RetryLater: It cannot be stored now.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """The last word of one worker; the words on model and GitHub are None before the first call."""
+
+    version: str
+    heartbeat_at: datetime
+    sandbox_tier: Tier
+    sandbox_reason: str = ""
+    model_word: str | None = None
+    github_word: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """How things stand in the database."""
+
+    workers: tuple[WorkerFacts, ...]
+    pending: int
+    running: int
+    failed_last_hour: int
+    queue: Mapping[str, int] = field(default_factory=dict)
+
+
+class Status(Protocol):
+    """What the database knows about the rest of the product."""
+
+    async def is_ready(self) -> bool:
+        """Whether the database answers; never raises."""
+
+    async def facts(self) -> Facts | None:
+        """How things stand, or None when the database does not answer; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebDeps:
+    """Everything that the web application is given.
+
+    A worker whose heartbeat is older than `worker_silence_seconds` counts as gone.
+    """
+
+    inbox: Inbox
+    status: Status
+    ring: Callable[[], None]
+    clock: Clock
+    webhook_secrets: tuple[Secret, ...]
+    is_agent_enabled: bool = True
+    worker_silence_seconds: float = 30.0
+
+
+DEPS = web.AppKey("deps", WebDeps)

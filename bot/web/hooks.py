@@ -1,0 +1,68 @@
+"""`POST /webhooks/github`: verified over the raw bytes, stored, answered; the work is done elsewhere."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from bot import logs
+from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.domain.enums import DeliveryState
+from bot.errors import RetryLater
+from bot.web.answers import Refused, answer
+from bot.web.bodies import SMALL_BYTES, Bodies
+from bot.web.delivery import check_signature, read_delivery
+from bot.web.deps import DEPS, Inbox
+
+# GitHub ends the request after 10 s; what is not stored by then must be told as a failure.
+_STORE_SECONDS: Final = 8.0
+_RETRY: Final = {"Retry-After": "30"}
+_log = logs.get(__name__)
+
+
+class GitHubHooks:
+    """The door for GitHub's webhooks."""
+
+    def __init__(self, bodies: Bodies, *, store_seconds: float = _STORE_SECONDS) -> None:
+        """Read through *bodies*; give up storing after *store_seconds*."""
+        self._bodies = bodies
+        self._store_seconds = store_seconds
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Take one delivery: 202 with its id, 200 when nothing acts on it; the second time the same.
+
+        Raises:
+            Refused: 400, 401, 408, 413, 415, or 503 when it cannot be stored now.
+        """
+        deps = request.app[DEPS]
+        body = await self._bodies.read(request)
+        if len(body) > SMALL_BYTES:
+            digest = await asyncio.to_thread(check_signature, request.headers, body, deps.webhook_secrets)
+        else:
+            digest = check_signature(request.headers, body, deps.webhook_secrets)
+        delivery = read_delivery(request.headers, body, digest=digest, received_at=deps.clock.now())
+        logs.bind(delivery_id=delivery.guid, event_name=delivery.event, action=delivery.action)
+        logs.bind(installation_id=delivery.installation_id)
+        accepted = await self._store(deps.inbox, delivery)
+        _log.info(
+            "delivery stored", id=accepted.delivery_id, is_new=accepted.is_new, state=accepted.state.value
+        )
+        if accepted.state is DeliveryState.IGNORED:
+            return answer(HTTPStatus.OK, {"delivery": accepted.delivery_id, "state": "ignored"})
+        if accepted.is_new:
+            deps.ring()
+        return answer(HTTPStatus.ACCEPTED, {"delivery": accepted.delivery_id})
+
+    async def _store(self, inbox: Inbox, delivery: IncomingDelivery) -> Accepted:
+        """Make *delivery* durable, or say that GitHub should send it again."""
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await inbox.store(delivery)
+        except (SQLAlchemyError, OSError, TimeoutError, RetryLater) as error:
+            # Not the error itself: SQLAlchemy's words repeat the statement's values, the payload too.
+            reason = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
+            _log.warning("delivery cannot be stored", reason=reason)
+            message = "the delivery cannot be stored now; send it again later"
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, _RETRY) from error
