@@ -216,3 +216,10 @@ async def next_write_at(scope: Scope, connection: AsyncConnection, installation_
         select(installations.c.next_write_at).where(installations.c.id == installation_id)
     )
     return found
+
+
+async def repository_ids(scope: Scope, connection: AsyncConnection, installation_id: int) -> list[int]:
+    """The repositories that an installation serves."""
+    system_only(scope)
+    statement = select(repositories.c.id).where(repositories.c.installation_id == installation_id)
+    return [int(found) for found in (await connection.scalars(statement)).all()]

@@ -1,0 +1,197 @@
+"""What each intent comes to: tenants kept, jobs submitted behind the gate, jobs cancelled, help given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db import jobs, operations, submit, tenants
+from bot.db.database import Database
+from bot.db.operations import Frozen
+from bot.db.submit import Submission
+from bot.db.tenants import Tenant
+from bot.domain import triage
+from bot.domain.clock import Clock
+from bot.domain.enums import IssueSource, OperationKind
+from bot.domain.intents import (
+    CancelJobs,
+    Intent,
+    PostHelp,
+    RemoveInstallation,
+    SaveInstallation,
+    StartJob,
+)
+from bot.domain.values import Origin, RepositoryRef, Scope
+from bot.intake.dispatch import Change
+from bot.intake.gate import Gate
+from bot.intake.installations import Installations
+
+log = structlog.get_logger()
+
+ACKNOWLEDGE = -2
+REPLY = -1
+ACCEPTED = "eyes"
+DENIED = "confused"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Decides intents against our records and GitHub's word; every write is left to the returned change."""
+
+    database: Database
+    gate: Gate
+    installations: Installations
+    clock: Clock
+    help_text: Callable[[str | None], str]
+    default_model: str
+    is_enabled: bool
+
+    async def decide(self, intent: Intent) -> Change | None:
+        """The change that *intent* asks for, or None where it has no effect."""
+        match intent:
+            case StartJob():
+                return await self._start(intent)
+            case PostHelp():
+                return await self._help(intent)
+            case CancelJobs():
+                return partial(self._cancel, intent)
+            case SaveInstallation():
+                return partial(self._save, intent)
+            case RemoveInstallation():
+                return partial(self._remove, intent)
+
+    async def _start(self, intent: StartJob) -> Change | None:
+        tenant = await self._tenant(intent.installation_id, intent.repository)
+        if tenant is None or not self.is_enabled:
+            return None
+        verdict = await self.gate.check(tenant, intent.actor, fresh=False)
+        if not verdict.is_open:
+            log.info("request_denied", reason=verdict.reason, number=intent.number)
+            return partial(self._react, intent, tenant, DENIED)
+        return partial(self._submit, intent, tenant)
+
+    async def _submit(self, intent: StartJob, tenant: Tenant, connection: AsyncConnection) -> None:
+        snapshot = intent.snapshot
+        decided = triage.classify(
+            snapshot.title, snapshot.body, snapshot.labels, intent.verb, default_model=self.default_model
+        )
+        origin = Origin(
+            repository_id=tenant.repository.id,
+            number=intent.number,
+            kind=intent.kind,
+            verb=intent.verb,
+            actor=intent.actor,
+            trigger=intent.trigger,
+            trigger_key=intent.trigger_key,
+            snapshot=snapshot,
+            installation_id=tenant.installation_id,
+            comment_id=intent.comment_id,
+            head_sha=intent.head_sha,
+            confidence=decided.confidence,
+        )
+        submission = Submission(
+            external_id=_request_name(intent),
+            source=IssueSource.GITHUB,
+            origin=origin,
+            triage=decided,
+            authority=f"github:{intent.actor.id}",
+        )
+        now = self.clock.now()
+        await tenants.save_repository(
+            Scope.system(),
+            connection,
+            replace(intent.repository, id=tenant.repository.id),
+            tenant.installation_id,
+            now=now,
+        )
+        submitted = await submit.submit(tenant.scope, connection, submission, now=now)
+        if submitted.is_new:
+            await self._react(intent, tenant, ACCEPTED, connection)
+            log.info("job_submitted", job_id=submitted.job_id, number=intent.number)
+
+    async def _react(
+        self, intent: StartJob, tenant: Tenant, content: str, connection: AsyncConnection
+    ) -> None:
+        """One reaction on the command, or on the issue where a label or its body asked."""
+        target = f"comment:{intent.comment_id}" if intent.comment_id else f"issue:{intent.number}"
+        payload = {"number": intent.number, "comment_id": intent.comment_id, "content": content}
+        key = f"reaction:{tenant.repository.id}:{target}:{content}"
+        await self._freeze(
+            tenant, connection, [Frozen(key, OperationKind.REACTION, payload, sequence=ACKNOWLEDGE)]
+        )
+
+    async def _help(self, intent: PostHelp) -> Change | None:
+        """At most one help comment a thread for good help, one a comment for a wrong command."""
+        tenant = await self._tenant(intent.installation_id, intent.repository)
+        if tenant is None:
+            return None
+        if intent.problem is not None:
+            verdict = await self.gate.check(tenant, intent.actor, fresh=False)
+            if not verdict.is_open:
+                return None
+        where = f"comment:{intent.comment_id}" if intent.problem else "thread"
+        key = f"help:{tenant.repository.id}:{intent.number}:{where}"
+        payload = {"number": intent.number, "body": self.help_text(intent.problem)}
+        frozen = Frozen(key, OperationKind.COMMENT, payload, sequence=REPLY)
+        return partial(self._freeze_one, tenant, frozen)
+
+    async def _freeze_one(self, tenant: Tenant, frozen: Frozen, connection: AsyncConnection) -> None:
+        await self._freeze(tenant, connection, [frozen])
+
+    async def _freeze(self, tenant: Tenant, connection: AsyncConnection, frozen: Sequence[Frozen]) -> None:
+        await operations.freeze(
+            tenant.scope,
+            connection,
+            frozen,
+            job_id=None,
+            fence=0,
+            installation_id=tenant.installation_id,
+            repository_id=tenant.repository.id,
+            now=self.clock.now(),
+        )
+
+    async def _cancel(self, intent: CancelJobs, connection: AsyncConnection) -> None:
+        await jobs.request_cancel(
+            Scope.system(),
+            connection,
+            repository_id=intent.repository.id,
+            number=intent.number,
+            verb=intent.verb,
+            reason=intent.reason,
+            now=self.clock.now(),
+        )
+
+    async def _save(self, intent: SaveInstallation, connection: AsyncConnection) -> None:
+        await tenants.save_installation(Scope.system(), connection, intent, now=self.clock.now())
+
+    async def _remove(self, intent: RemoveInstallation, connection: AsyncConnection) -> None:
+        now = self.clock.now()
+        for repository_id in await tenants.repository_ids(Scope.system(), connection, intent.installation_id):
+            await jobs.request_cancel(
+                Scope.system(),
+                connection,
+                repository_id=repository_id,
+                number=None,
+                verb=None,
+                reason="the App was uninstalled",
+                now=now,
+            )
+        await tenants.remove_installation(Scope.system(), connection, intent.installation_id, now=now)
+
+    async def _tenant(self, installation_id: int, repository: RepositoryRef) -> Tenant | None:
+        """Who an event belongs to; an installation we never heard of is confirmed with GitHub first."""
+        scope = Scope.system()
+        async with self.database.read() as connection:
+            tenant = await tenants.tenant_of(scope, connection, installation_id, repository.id)
+            if tenant is not None:
+                return tenant
+        return await self.installations.confirm(installation_id, repository)
+
+
+def _request_name(intent: StartJob) -> str:
+    """The request itself: a label of an issue, whenever put on, or one text with a command."""
+    if intent.trigger.startswith("label:"):
+        return f"github:{intent.repository.id}:{intent.number}:{intent.verb}:{intent.trigger}"
+    return f"github:{intent.trigger_key}"

@@ -1,0 +1,1 @@
+"""The engines that carry admitted jobs to a worker."""
