@@ -18,19 +18,7 @@ _MAX_SHOWN_CHARS = 80
 _URL = re.compile(r"(?:https?|ftps?|ssh|git|wss?)://", re.IGNORECASE)
 # Keys that belong to the file and are read elsewhere, or later; they are no mistake.
 LATER_KEYS = frozenset(
-    [
-        "agents",
-        "bots",
-        "exclude",
-        "labels",
-        "limits",
-        "prefix",
-        "prepare",
-        "publish",
-        "review",
-        "roles",
-        "triage",
-    ]
+    {"bots", "exclude", "labels", "limits", "prefix", "prepare", "publish", "review", "roles", "triage"}
 )
 _TEXT = "tag:yaml.org,2002:str"
 _NOTHING = "tag:yaml.org,2002:null"
@@ -164,4 +152,4 @@ def _line(node: Node) -> str:
 
 def _shown(name: str) -> str:
     """Somebody's words as they may be shown: short, printable, without back-ticks."""
-    return "".join(char for char in name[:_MAX_SHOWN_CHARS] if char.isprintable() and char != "`")
+    return "".join(char for char in name[:_MAX_SHOWN_CHARS].replace("`", "'") if char.isprintable())

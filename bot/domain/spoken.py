@@ -12,61 +12,10 @@ from markdown_it.token import Token
 _KIND = "command"
 # Elements that GitHub renders (or drops with what is in them) and that stay open until their end tag.
 # Other names (`List<String>`) are no HTML to a reader. https://github.com/gjtorikian/html-pipeline
-_CONTAINERS = frozenset(
-    [
-        "a",
-        "abbr",
-        "b",
-        "bdo",
-        "blockquote",
-        "cite",
-        "code",
-        "del",
-        "details",
-        "dfn",
-        "div",
-        "dl",
-        "em",
-        "figure",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "i",
-        "iframe",
-        "ins",
-        "kbd",
-        "mark",
-        "noscript",
-        "ol",
-        "picture",
-        "pre",
-        "q",
-        "ruby",
-        "s",
-        "samp",
-        "script",
-        "section",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "style",
-        "sub",
-        "summary",
-        "sup",
-        "svg",
-        "table",
-        "textarea",
-        "time",
-        "title",
-        "tt",
-        "ul",
-        "var",
-        "video",
-    ]
+_CONTAINER = re.compile(
+    "a|abbr|b|bdo|blockquote|cite|code|del|details|dfn|div|dl|em|figure|h[1-6]|i|iframe|ins|kbd|mark|noscript|ol"
+    "|picture|pre|q|ruby|s|samp|script|section|small|span|strike|strong|style|su[bp]|summary|svg|table|textarea"
+    "|time|title|tt|ul|var|video"
 )
 _TAG = re.compile(r"<!--.*?(?:-->|\Z)|<(/?)([A-Za-z][A-Za-z0-9-]*)[^<>]*>", re.DOTALL)
 
@@ -99,12 +48,14 @@ def _first_line(token: Token, lines: Sequence[str]) -> int:
 
 
 def _marked_lines(token: Token, html: Counter[str]) -> Iterator[int]:
-    """The lines, counted from the content's first, on which our rule fired outside all HTML."""
-    inside = Counter(html)
+    """The lines, counted from the content's first, on which our rule fired outside links and all HTML."""
+    inside, links = Counter(html), 0
     for child in token.children or ():
         if child.type == "html_inline":
             _count_tags(child.content, inside)
-        elif child.type == _KIND and not inside.total():
+        elif child.type in ("link_open", "link_close"):
+            links += child.nesting
+        elif child.type == _KIND and not links and not inside.total():
             yield int(child.meta["line"])
 
 
@@ -112,7 +63,7 @@ def _count_tags(html: str, still_open: Counter[str]) -> None:
     """Add what a piece of HTML opens to *still_open*, and take away what it closes."""
     for match in _TAG.finditer(html):
         slash, name = match.group(1), (match.group(2) or "").lower()
-        if name not in _CONTAINERS or match.group().endswith("/>"):
+        if not _CONTAINER.fullmatch(name) or match.group().endswith("/>"):
             continue
         still_open[name] = max(0, still_open[name] + (-1 if slash else 1))
 
@@ -129,7 +80,7 @@ def _markdown(prefix: str) -> MarkdownIt:
 
     def mark(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - markdown-it calls it so
         match = opening.match(state.src, state.pos)
-        if match is None or state.linkLevel > 0 or not _starts_line(state.src, state.pos):
+        if match is None or not _starts_line(state.src, state.pos):
             return False
         if not silent:
             state.push(_KIND, "", 0).meta = {"line": state.src.count("\n", 0, state.pos)}
