@@ -1,0 +1,1 @@
+"""Mirrors, trees, the tool host and the sandbox."""

@@ -1,0 +1,274 @@
+"""The only place that starts git: argument lists, no shell, no configuration but ours, bounded.
+
+The options and variables are those of https://git-scm.com/docs/git and https://git-scm.com/docs/git-config.
+"""
+
+import asyncio
+import base64
+import ipaddress
+import os
+import re
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bot.errors import Permanent, RetryLater
+from bot.workspace.toolhost.execute import Capped
+
+MAX_OUTPUT_BYTES = 1024 * 1024
+MAX_PACK_BYTES = 2 * 1024**3
+"""No file that git writes may be larger (RLIMIT_FSIZE); the tree itself is limited in `tree`."""
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROXY_VARIABLES = frozenset(
+    "HTTPS_PROXY https_proxy HTTP_PROXY http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy "
+    "GIT_SSL_CAINFO SSL_CERT_FILE SSL_CERT_DIR".split()
+)
+
+_SHA = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})")
+_FULL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[A-Za-z0-9._-]{1,100}")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
+
+_HARDENING = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "core.autocrlf=false",
+    "core.symlinks=true",
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    "core.askPass=",
+    "credential.helper=",
+    "diff.external=",
+    "fetch.recurseSubmodules=false",
+    "filter.lfs.smudge=",
+    "filter.lfs.process=",
+    "filter.lfs.required=false",
+    "gc.auto=0",
+    "http.followRedirects=false",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=60",
+    "maintenance.auto=false",
+    "pack.threads=1",
+    "protocol.allow=never",
+    "protocol.https.allow=always",
+    "submodule.recurse=false",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GitOutput:
+    """How a git process ended; `stderr` never holds the token."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The server that repositories are fetched from, checked once."""
+
+    base_url: str
+    proxies: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let only https pass, and plain http to this machine itself.
+
+        Raises:
+            ValueError: Another scheme, credentials, a query, or characters that no address needs.
+        """
+        parts = urlsplit(self.base_url)
+        is_clean = (
+            re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._/-]*)?", self.base_url) is not None
+        )
+        if not is_clean or not (parts.scheme == "https" or is_loopback(parts.hostname or "")):
+            raise ValueError(
+                "the git address must be https://host[:port][/path] (http only for this machine)"
+            )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is plain http (this machine itself)."""
+        return self.base_url.startswith("http:")
+
+    def url(self, full_name: str) -> str:
+        """The address of the repository *full_name* (`owner/name`).
+
+        Raises:
+            Permanent: *full_name* is no repository name.
+        """
+        return f"{self.base_url.rstrip('/')}/{checked_name(full_name)}.git"
+
+
+class Git:
+    """Starts git, each time with an empty home, no foreign configuration and a deadline."""
+
+    def __init__(self, home: Path, remote: Remote) -> None:
+        """Use *home*, an empty directory of ours, and talk to *remote* only."""
+        self._home = home
+        self.remote = remote
+
+    async def run(
+        self,
+        *arguments: str,
+        timeout_seconds: float,
+        environment: Mapping[str, str] | None = None,
+        max_output_bytes: int = MAX_OUTPUT_BYTES,
+        config_fd: int | None = None,
+    ) -> GitOutput:
+        """Run `git` with *arguments*; output beyond *max_output_bytes* loses its middle.
+
+        Raises:
+            RetryLater: It did not end within *timeout_seconds*.
+            Permanent: There is no git on this machine.
+        """
+        process = await self._start(arguments, environment or {}, config_fd)
+        try:
+            stdout, stderr = await asyncio.wait_for(_collect(process, max_output_bytes), timeout_seconds)
+        except TimeoutError:
+            raise RetryLater(f"git took longer than {timeout_seconds:g} seconds") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        return GitOutput(process.returncode or 0, stdout, stderr.decode("utf-8", "replace"))
+
+    async def fetch(
+        self, mirror: Path, full_name: str, sha: str, token: str, *, timeout_seconds: float
+    ) -> GitOutput:
+        """Fetch exactly *sha* with no history into *mirror*; only this process gets *token*.
+
+        Raises:
+            RetryLater: It did not end in time.
+            Permanent: A name, a SHA or a token has a shape that none has.
+        """
+        url = self.remote.url(full_name)
+        flags = (
+            "--depth=1 --no-tags --no-write-fetch-head --no-auto-maintenance --no-recurse-submodules --quiet"
+        )
+        arguments = [f"--git-dir={mirror}", "fetch", *flags.split(), "--", url]
+        refspec = f"+{checked_sha(sha)}:{kept_ref(sha)}"
+        with _token_config(url, token) as config_fd:
+            output = await self.run(
+                *arguments,
+                refspec,
+                timeout_seconds=timeout_seconds,
+                environment=self.remote.proxies,
+                config_fd=config_fd,
+            )
+        return GitOutput(output.exit_code, output.stdout, _without(output.stderr, token))
+
+    async def _start(
+        self, arguments: tuple[str, ...], environment: Mapping[str, str], config_fd: int | None
+    ) -> asyncio.subprocess.Process:
+        protocols = ["protocol.http.allow=always"] if self.remote.is_plain else []
+        options = [word for option in (*_HARDENING, *protocols) for word in ("-c", option)]
+        try:
+            return await asyncio.create_subprocess_exec(
+                "git",
+                *options,
+                *arguments,
+                env={**self._environment(config_fd), **environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=() if config_fd is None else (config_fd,),
+                start_new_session=True,
+                cwd=self._home,
+            )
+        except FileNotFoundError:
+            raise Permanent("git is not installed on this machine") from None
+
+    def _environment(self, config_fd: int | None) -> dict[str, str]:
+        home = str(self._home)
+        return {
+            "PATH": SEARCH_PATH,
+            "HOME": home,
+            "XDG_CONFIG_HOME": home,
+            "LC_ALL": "C",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null" if config_fd is None else f"/dev/fd/{config_fd}",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_PROTOCOL_FROM_USER": "0",
+        }
+
+
+def checked_sha(sha: str) -> str:
+    """*sha* when it is a whole object name.
+
+    Raises:
+        Permanent: It is not 40 or 64 lower-case hexadecimal digits.
+    """
+    if _SHA.fullmatch(sha) is None:
+        raise Permanent("that is no commit id (40 or 64 hexadecimal digits)")
+    return sha
+
+
+def checked_name(full_name: str) -> str:
+    """*full_name* when it is `owner/name` in GitHub's characters.
+
+    Raises:
+        Permanent: It is not.
+    """
+    if _FULL_NAME.fullmatch(full_name) is None or full_name.split("/", 1)[1] in {".", ".."}:
+        raise Permanent("that is no repository name (owner/name)")
+    return full_name
+
+
+def kept_ref(sha: str) -> str:
+    """The ref in the mirror that keeps *sha*."""
+    return f"refs/issuewright/{sha}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* is this machine itself, by name or by number."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _token_config(url: str, token: str) -> Iterator[int]:
+    """A git configuration in memory that sends *token* to *url* and nowhere else; yields its descriptor.
+
+    Raises:
+        Permanent: *token* has a shape that no token has.
+    """
+    if _TOKEN.fullmatch(token) is None:
+        raise Permanent("the read token has a shape that no token has")
+    credential = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    fd = os.memfd_create("git-config", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, f'[http "{url}"]\n\textraHeader = "Authorization: Basic {credential}"\n'.encode())
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _without(text: str, token: str) -> str:
+    credential = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return text.replace(token, "***").replace(credential, "***")
+
+
+async def _collect(process: asyncio.subprocess.Process, max_bytes: int) -> tuple[bytes, bytes]:
+    if process.stdout is None or process.stderr is None:
+        raise ValueError("git was started without pipes")
+    stdout, stderr = await asyncio.gather(_drain(process.stdout, max_bytes), _drain(process.stderr, 65_536))
+    await process.wait()
+    return stdout, stderr
+
+
+async def _drain(stream: asyncio.StreamReader, max_bytes: int) -> bytes:
+    kept = Capped(max_bytes)
+    while chunk := await stream.read(1 << 16):
+        kept.feed(chunk)
+    return kept.result()

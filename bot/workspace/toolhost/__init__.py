@@ -1,0 +1,1 @@
+"""The key-less process behind the file tools and the sandbox."""

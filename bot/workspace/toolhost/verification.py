@@ -1,0 +1,93 @@
+"""Run one verification command in the sandbox, on a private copy of the tree, and record it."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bot.workspace import sandbox
+from bot.workspace.removal import remove_tree
+from bot.workspace.toolhost import execute, seccomp
+
+COPY_TIMEOUT_SECONDS = 300
+TIMED_OUT = 124
+"""The exit code of a command that was stopped at its deadline, as timeout(1) gives it."""
+
+
+def verify(bwrap: str, job: Path, command: str, timeout_seconds: float) -> dict[str, Any]:
+    """The fields of a `CommandRecord` (without tier NONE's words when it ran) for *command*."""
+    if "\0" in command:
+        return _not_run("the command holds a NUL character")
+    with _private_copy(job) as tree, _descriptors() as (descriptors, status):
+        argv = sandbox.command_line(
+            bwrap, str(tree), command, seconds=timeout_seconds, descriptors=descriptors
+        )
+        outcome = execute.run(argv, pass_fds=descriptors.all(), timeout_seconds=timeout_seconds)
+        os.lseek(status, 0, os.SEEK_SET)
+        exit_code = _inner_exit_code(os.read(status, 4096))
+    output = outcome.output.decode("utf-8", "replace")
+    record = {"duration_ms": outcome.duration_ms, "output": output, "tier": "sandbox"}
+    if outcome.is_timed_out:
+        reason = f"stopped after {timeout_seconds:g} seconds"
+        return {**record, "exit_code": TIMED_OUT, "reason": reason}
+    if exit_code is None:
+        return _not_run(f"the sandbox could not start the command: {output[-500:].strip()}")
+    return {**record, "exit_code": exit_code, "reason": ""}
+
+
+def _not_run(reason: str) -> dict[str, Any]:
+    return {"exit_code": None, "duration_ms": 0, "output": "", "tier": "none", "reason": reason}
+
+
+@contextmanager
+def _private_copy(job: Path) -> Iterator[Path]:
+    """A copy of the job's tree that is gone afterwards."""
+    scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=job))
+    try:
+        copy = scratch / "work"
+        argv = ["cp", "-a", "--reflink=auto", "--", str(job / "tree"), str(copy)]
+        subprocess.run(
+            argv,
+            env={"PATH": sandbox.SEARCH_PATH},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=COPY_TIMEOUT_SECONDS,
+            check=True,
+        )
+        yield copy
+    finally:
+        remove_tree(scratch)
+
+
+@contextmanager
+def _descriptors() -> Iterator[tuple[sandbox.Descriptors, int]]:
+    """Files in memory: what bwrap reads, and where it writes how the command ended."""
+    hosts = "127.0.0.1 localhost\n::1 localhost\n"
+    contents = [sandbox.passwd_line().encode(), sandbox.group_line().encode(), hosts.encode()]
+    files = [_in_memory(content) for content in (*contents, seccomp.sandbox_filter(), b"")]
+    try:
+        yield sandbox.Descriptors(*files), files[-1]
+    finally:
+        for fd in files:
+            os.close(fd)
+
+
+def _in_memory(content: bytes) -> int:
+    fd = os.memfd_create("sandbox", os.MFD_CLOEXEC)
+    os.write(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _inner_exit_code(status: bytes) -> int | None:
+    """The exit code in bwrap's status lines; None when the command never ran to an end."""
+    for line in status.splitlines():
+        fields = json.loads(line)
+        if "exit-code" in fields:
+            return int(fields["exit-code"])
+    return None

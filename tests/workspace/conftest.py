@@ -1,0 +1,50 @@
+"""Fixtures of the workspace tests: a git server, a workspace, a running tool host."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.domain.ports import ToolHost
+from bot.domain.values import RepositoryRef
+from bot.workspace.workspace import Checkout, Workspace
+from tests.workspace.githttp import TOKEN, GitServer, serve
+
+REPOSITORY = RepositoryRef(7, "octo/hello")
+FILES = {
+    "README.md": "# Hello\n",
+    "src/hello.py": "def hello():\n    return 'helo'\n",
+    "src/windows.txt": b"one\r\ntwo\r\n",
+    "tests/test_hello.py": "import unittest\n",
+    ".github/workflows/ci.yml": "on: push\n",
+    "pyproject.toml": "[project]\n",
+    "logo.png": b"\x89PNG\0\0",
+}
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[GitServer]:
+    """A git server with nothing on it."""
+    async with serve(tmp_path / "server") as running:
+        yield running
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, server: GitServer) -> Workspace:
+    """A workspace that fetches from the server."""
+    return Workspace(tmp_path / "data", git_url=server.url, verify_timeout_seconds=60)
+
+
+@pytest.fixture
+async def checkout(server: GitServer, workspace: Workspace) -> Checkout:
+    """The sample repository, checked out."""
+    sha = server.repository(REPOSITORY.full_name, FILES)
+    return await workspace.checkout(REPOSITORY, sha, TOKEN, "job1")
+
+
+@pytest.fixture
+async def host(workspace: Workspace, checkout: Checkout) -> AsyncIterator[ToolHost]:
+    """A tool host on the sample repository."""
+    running = await workspace.open_host(checkout)
+    yield running
+    await running.close()
