@@ -25,7 +25,7 @@ class Effects:
         return self.proposal is not None or self.analysis is not None
 
     def apply(self, name: str, arguments: Json, *, has_changes: bool) -> ToolResult:
-        """Take the effect *name* with arguments that fit its schema; an unfit one is answered with an error."""
+        """Take the effect *name* with arguments that fit its schema; an unfit one gets an error."""
         if self.is_over:
             return ToolResult("The work is over; nothing more is taken.", is_error=True)
         count = self._counts.get(name, 0)
@@ -73,7 +73,8 @@ class Effects:
         """End the work, if there is a result."""
         if not self.has_result:
             return ToolResult(
-                "There is no result yet: call propose_change or post_analysis first, or give_up.", is_error=True
+                "There is no result yet: call propose_change or post_analysis first, or give_up.",
+                is_error=True,
             )
         self.summary, self.is_over = summary, True
         return ToolResult("Done.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from bot.domain.values import Json, ModelReply, Usage
+from bot.domain.values import Json, ModelReply, ToolResult, Usage
 
 
 class Transcript(Protocol):
@@ -32,7 +32,7 @@ class Ledger(Protocol):
         """
 
     async def settle(self, reservation_id: str, usage: Usage, micro_usd: int, /) -> None:
-        """Replace a reservation by what the call cost. A call that was cut is never settled: it counts in full."""
+        """Put what the call cost in place of a reservation; a call that was cut stays reserved in full."""
 
 
 class LoopEventKind(StrEnum):
@@ -41,7 +41,6 @@ class LoopEventKind(StrEnum):
     TURN = "turn"
     TOOL = "tool"
     REFUSAL = "refusal"
-    EFFECT = "effect"
     PROBLEM = "problem"
     RETRY = "retry"
 
@@ -54,6 +53,18 @@ class LoopEvent:
     name: str
     step: int
     detail: Json = field(default_factory=dict)
+
+
+MAX_SHORT_CHARS = 80
+MAX_WORDS_CHARS = 200
+
+
+def call_event(step: int, call: Json, result: ToolResult, kind: LoopEventKind) -> LoopEvent:
+    """One tool call: its name, short arguments, and the words of a refusal or an error."""
+    short = {key[:MAX_SHORT_CHARS]: str(value)[:MAX_SHORT_CHARS] for key, value in call["input"].items()}
+    words = result.text[:MAX_WORDS_CHARS] if result.is_error or result.refused else ""
+    shown = LoopEventKind.REFUSAL if result.refused else kind
+    return LoopEvent(shown, call["name"][:MAX_SHORT_CHARS], step, {"arguments": short, "words": words})
 
 
 Observe: TypeAlias = Callable[[LoopEvent], Awaitable[None]]

@@ -98,7 +98,9 @@ def parse(text: str, *, name: str) -> Definition:
     except yaml.YAMLError as error:
         raise ConfigError(Problem(name, "the front matter is no YAML", str(error))) from error
     prompt = match[2].strip()
-    problems = [Problem(name, wrong, "see bot/agents/definitions/code.fix.md") for wrong in _wrongs(data, prompt)]
+    problems = [
+        Problem(name, wrong, "see bot/agents/definitions/code.fix.md") for wrong in _wrongs(data, prompt)
+    ]
     if problems:
         raise ConfigError(*problems)
     return Definition(

@@ -105,14 +105,16 @@ _ALL = (
             "old_text",
             "new_text",
             path=_PATH,
-            old_text=_string("The text to replace, exactly as it stands in the file", MAX_CONTENT_CHARS, min_chars=1),
+            old_text=_string(
+                "The text to replace, exactly as it stands in the file", MAX_CONTENT_CHARS, min_chars=1
+            ),
             new_text=_string("The text to put there", MAX_CONTENT_CHARS),
             replace_all=_boolean("Replace every occurrence; left out: exactly one must exist"),
         ),
     ),
     _spec(
         "write_file",
-        "Write a whole file: a new one, or a small one that changes throughout. Prefer edit_file for changes.",
+        "Write a whole file: a new one, or a small one that changes all over. For changes prefer edit_file.",
         _object("path", "content", path=_PATH, content=_string("The whole new text", MAX_CONTENT_CHARS)),
     ),
     _spec("delete_file", "Delete one file.", _object("path", path=_PATH)),
@@ -135,20 +137,22 @@ _ALL = (
     ),
     _spec(
         "post_analysis",
-        """Answer with an analysis instead of a change: when there is nothing to change, or when the right change
-        is not yours to make. Calling it again replaces the earlier text.""",
+        """Answer with an analysis instead of a change: when there is nothing to change, or when the right
+        change is not yours to make. Calling it again replaces the earlier text.""",
         _object("text", text=_string("Markdown for the person who asked", MAX_BODY_CHARS, min_chars=1)),
         is_effect=True,
     ),
     _spec(
         "finish",
         "End the work after propose_change or post_analysis.",
-        _object("summary", summary=_string("One or two sentences on the outcome", MAX_SUMMARY_CHARS, min_chars=1)),
+        _object(
+            "summary", summary=_string("One or two sentences on the outcome", MAX_SUMMARY_CHARS, min_chars=1)
+        ),
         is_effect=True,
     ),
     _spec(
         "give_up",
-        "End the work without a result, when you cannot do what was asked. Say what you tried and what is missing.",
+        "End the work without a result when you cannot do it. Say what you tried and what is missing.",
         _object("reason", reason=_string("What stood in the way", MAX_SUMMARY_CHARS, min_chars=1)),
         is_effect=True,
     ),

@@ -8,10 +8,12 @@ from bot.errors import IssuewrightError
 MICRO_USD_PER_USD = 1_000_000
 
 
-class BudgetExceeded(IssuewrightError):  # noqa: N818 (the agreed name)
+class BudgetExceeded(IssuewrightError):
     """The next call could break a limit, so it is not made; `limit` says which in words."""
 
-    def __init__(self, limit: str, *, spent_micro_usd: int, reserve_micro_usd: int, limit_micro_usd: int) -> None:
+    def __init__(
+        self, limit: str, *, spent_micro_usd: int, reserve_micro_usd: int, limit_micro_usd: int
+    ) -> None:
         """Keep the numbers for the report."""
         super().__init__(
             f"The budget of {usd_text(limit_micro_usd)} for {limit} does not cover the next model call: "

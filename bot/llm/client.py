@@ -36,7 +36,7 @@ class AnthropicModel:
             http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
         )
         # The SDK merges ANTHROPIC_CUSTOM_HEADERS in without being asked, and has no switch for it.
-        self._client._custom_headers = {}
+        self._client._custom_headers = {}  # noqa: SLF001
 
     async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
         """Answer *request* once, within *timeout_seconds* in all.
@@ -137,7 +137,8 @@ def _is_block(block: object) -> bool:
     if block["type"] == "text":
         return isinstance(block.get("text"), str)
     if block["type"] == "tool_use":
-        return isinstance(block.get("id"), str) and isinstance(block.get("name"), str)
+        fields = (("id", str), ("name", str), ("input", dict))
+        return all(isinstance(block.get(name), type_) for name, type_ in fields)
     return True
 
 

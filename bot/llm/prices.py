@@ -80,7 +80,7 @@ def resolve(name: str) -> ModelInfo:
 
 
 def cost_micro_usd(info: ModelInfo, usage: Usage) -> int:
-    """What *usage* cost (cache writes counted as 5-minute ones, the only kind we ask for); 0 without a price."""
+    """What *usage* cost, cache writes being 5-minute ones (we ask for no others); 0 without a price."""
     price = info.price
     if price is None:
         return 0

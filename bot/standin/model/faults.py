@@ -42,7 +42,12 @@ class Schedule:
         """The first fault that is due at *turn*; each call uses one of its times up."""
         for entry in self._left:
             fault, times = entry
-            if isinstance(fault, Fault) and isinstance(times, int) and times > 0 and fault.turn in {None, turn}:
+            if (
+                isinstance(fault, Fault)
+                and isinstance(times, int)
+                and times > 0
+                and fault.turn in {None, turn}
+            ):
                 entry[1] = times - 1
                 return fault
         return None

@@ -132,9 +132,9 @@ def _check_results(index: int, content: list[dict[str, Any]], open_ids: list[str
         call_id = block["tool_use_id"]
         if call_id not in open_ids:
             raise invalid(
-                f"messages.{index}.content.{position}: unexpected `tool_use_id` found in `tool_result` blocks: "
-                f"{call_id}. Each `tool_result` block must have a corresponding `tool_use` block in the previous "
-                "message."
+                f"messages.{index}.content.{position}: unexpected `tool_use_id` found in `tool_result` "
+                f"blocks: {call_id}. Each `tool_result` block must have a corresponding `tool_use` block in "
+                "the previous message."
             )
         if call_id in answered:
             raise invalid(
@@ -153,5 +153,6 @@ def _unanswered(index: int, ids: list[str]) -> Exception:
     """The refusal that everybody knows."""
     return invalid(
         f"messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: "
-        f"{', '.join(ids)}. Each `tool_use` block must have a corresponding `tool_result` block in the next message."
+        f"{', '.join(ids)}. Each `tool_use` block must have a corresponding `tool_result` block in the next "
+        "message."
     )

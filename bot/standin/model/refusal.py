@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class Refusal(Exception):  # noqa: N818 (it is an answer, not a fault of ours)
+class Refusal(Exception):
     """An answer with an error status."""
 
     def __init__(self, status: int, type_: str, message: str) -> None:

@@ -13,10 +13,25 @@ from bot.standin.model import history
 from bot.standin.model.models import MODELS
 from bot.standin.model.refusal import Refusal, invalid
 
-FIELDS = frozenset(
-    "max_tokens messages model cache_control container diagnostics inference_geo metadata output_config "
-    "service_tier speed stop_sequences stream system thinking tool_choice tools".split()
-)
+FIELDS = {
+    "max_tokens",
+    "messages",
+    "model",
+    "cache_control",
+    "container",
+    "diagnostics",
+    "inference_geo",
+    "metadata",
+    "output_config",
+    "service_tier",
+    "speed",
+    "stop_sequences",
+    "stream",
+    "system",
+    "thinking",
+    "tool_choice",
+    "tools",
+}
 SAMPLING_FIELDS = ("temperature", "top_p", "top_k")
 MAX_BREAKPOINTS = 4
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -83,7 +98,8 @@ def _check_limits(body: dict[str, Any]) -> None:
     limit = MODELS[name].max_output_tokens
     if max_tokens > limit:
         raise invalid(
-            f"max_tokens: {max_tokens} > {limit}, which is the maximum allowed number of output tokens for {name}"
+            f"max_tokens: {max_tokens} > {limit}, which is the maximum allowed number of output tokens for "
+            f"{name}"
         )
 
 
@@ -108,7 +124,9 @@ def _check_tools(tools: Any) -> set[str]:
     for index, tool in enumerate(tools or ()):
         name = tool.get("name") if isinstance(tool, dict) else None
         if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
-            raise invalid(f"tools.{index}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
+            raise invalid(
+                f"tools.{index}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'"
+            )
         schema = tool.get("input_schema")
         if not isinstance(schema, dict) or schema.get("type") != "object":
             raise invalid(f"tools.{index}.custom.input_schema.type: Input should be 'object'")
@@ -139,7 +157,9 @@ def _check_breakpoints(body: dict[str, Any]) -> None:
     if body.get("cache_control") is not None:
         marked.append({"cache_control": body["cache_control"]})
     if len(marked) > MAX_BREAKPOINTS:
-        raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {len(marked)}.")
+        raise invalid(
+            f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {len(marked)}."
+        )
     for block in marked:
         control = block["cache_control"]
         if not isinstance(control, dict) or control.get("type") != "ephemeral":

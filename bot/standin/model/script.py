@@ -45,7 +45,9 @@ class Turn:
         if not all(isinstance(block, dict) and isinstance(block.get("type"), str) for block in content):
             raise ScriptError("a turn's content must be blocks with a type")
         calls_tools = any(block["type"] == "tool_use" for block in content)
-        return cls(content, data.get("stop_reason", "tool_use" if calls_tools else "end_turn"), data.get("usage"))
+        return cls(
+            content, data.get("stop_reason", "tool_use" if calls_tools else "end_turn"), data.get("usage")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def turn_index(body: Json) -> int:
 
 
 def with_ids(content: tuple[Json, ...], seed: str) -> list[Json]:
-    """The blocks as an answer: tool calls get an id, thinking a signature, both made from *seed* and place."""
+    """The blocks as an answer: tool calls get an id, thinking a signature, from *seed* and place."""
     return [_complete(dict(block), f"{seed}:{position}") for position, block in enumerate(content)]
 
 

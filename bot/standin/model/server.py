@@ -104,12 +104,12 @@ class ModelServer:
         tokens = prompt_tokens(body)
         if tokens > model.context_tokens:
             raise invalid(f"prompt is too long: {tokens} tokens > {model.context_tokens} maximum")
-        if body["messages"][-1]["role"] == "assistant":
-            if chosen.turn(index - 1, text).stop_reason != "pause_turn":
-                raise invalid(
-                    "This model does not support assistant message prefill. The conversation must end with a "
-                    "user message."
-                )
+        ends_with_reply = body["messages"][-1]["role"] == "assistant"
+        if ends_with_reply and chosen.turn(index - 1, text).stop_reason != "pause_turn":
+            raise invalid(
+                "This model does not support assistant message prefill. The conversation must end with a "
+                "user message."
+            )
         if self._is_checking_thinking:
             _check_thinking(body)
 
@@ -128,11 +128,11 @@ class ModelServer:
             "usage": usage,
         }
 
-    async def _show_requests(self, request: web.Request) -> web.Response:
+    async def _show_requests(self, _request: web.Request) -> web.Response:
         """Everything that was asked so far, without keys."""
         return web.json_response({"requests": self.requests})
 
-    async def _forget_requests(self, request: web.Request) -> web.Response:
+    async def _forget_requests(self, _request: web.Request) -> web.Response:
         """Begin a new record."""
         self.requests.clear()
         return web.Response(status=204)
@@ -189,7 +189,9 @@ async def _broken(request: web.Request, fault: Fault, message: Json, record: Jso
             answer["error"]["details"] = {"error_code": fault.code}
         return web.json_response(answer, status=fault.status, headers=headers)
     if fault.kind == "nonsense":
-        return web.Response(text="<html><body>It works!</body></html>", content_type="text/html", headers=headers)
+        return web.Response(
+            text="<html><body>It works!</body></html>", content_type="text/html", headers=headers
+        )
     if fault.kind == "empty":
         return web.json_response({**message, "content": [], "stop_reason": "end_turn"}, headers=headers)
     return await _interrupted(request, fault, message, headers)

@@ -1,0 +1,15 @@
+"""What the harness says to a model that has lost the thread."""
+
+MAX_CALLS_A_TURN = 30
+
+NO_CALL = (
+    "Your turn had no tool call. Go on with the tools; when you are done call propose_change or "
+    "post_analysis, then finish. If you cannot go on, call give_up."
+)
+CUT_CALL = "Your answer was cut at its length limit, so this call was not run. Make a smaller call."
+CUT_TEXT = "Your answer was cut at its length limit. Be brief and use the tools."
+TOO_MANY = f"At most {MAX_CALLS_A_TURN} calls are run in one turn; this one was not."
+STUCK = (
+    "You have made the same calls with the same results four times. Doing it again will not help: try "
+    "something else, or finish with what you have, or call give_up."
+)
