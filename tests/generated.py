@@ -2,11 +2,16 @@
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from bot.config import SETTINGS, Option
 from bot.config_options import AGENT_OPTIONS, GITHUB_OPTIONS, SERVICE_OPTIONS, TIMING_OPTIONS
+from bot.domain.commands import COMMANDS
+from bot.domain.states import ISSUE_EDGES, JOB_EDGES, By
+
+Edges: TypeAlias = Iterable[tuple[tuple[str, str], frozenset[By]]]
 
 ROOT = Path(__file__).parent.parent
 _GROUPS = {
@@ -54,13 +59,45 @@ def manifest_lines() -> Iterator[tuple[str, str, str]]:
         yield match["name"], match["level"] or "", match["why"]
 
 
+def command_table() -> str:
+    """The commands that people may write, from the registry."""
+    rows = []
+    for command in COMMANDS:
+        names = ", ".join(f"`/agent {name}`" for name in (command.verb, *command.aliases))
+        rows.append(f"| {names} | {command.meaning} | {command.who} |")
+    return "\n".join(["| command | what it does | who |", "| --- | --- | --- |", *rows])
+
+
+def edge_table(edges: Edges) -> str:
+    """A table of states: from, to, and who may cause it."""
+    rows = [f"| {old} | {new} | {', '.join(sorted(by))} |" for (old, new), by in edges]
+    return "\n".join(["| from | to | by |", "| --- | --- | --- |", *rows])
+
+
+def edge_diagram(edges: Edges) -> str:
+    """The same as a Mermaid diagram."""
+    pairs = [pair for pair, _ in edges]
+    finals = {new for _, new in pairs} - {old for old, _ in pairs}
+    lines = [f"    {old} --> {new}" for old, new in pairs]
+    ends = [f"    {state} --> [*]" for state in sorted(finals)]
+    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> PENDING", *lines, *ends, "```"])
+
+
 def files() -> dict[Path, str]:
     """Each file with generated parts, and the whole text that it should have."""
     return {
         ROOT / ".env.example": env_example(),
         **_filled("docs/configuration.md", settings=configuration_tables()),
         **_filled("docs/permissions.md", permissions=permission_table(), events=event_table()),
-        **_filled("README.md", permissions=permission_table()),
+        **_filled(
+            "docs/architecture.md", issues=edge_table(ISSUE_EDGES.items()), jobs=edge_table(JOB_EDGES.items())
+        ),
+        **_filled(
+            "README.md",
+            commands=command_table(),
+            permissions=permission_table(),
+            jobs=edge_diagram(JOB_EDGES.items()),
+        ),
     }
 
 
@@ -70,7 +107,7 @@ def _filled(name: str, **parts: str) -> dict[Path, str]:
         head, tail = f"<!-- {part}: written by `make docs` -->", f"<!-- /{part} -->"
         before, middle, rest = text.partition(head)
         after = rest.partition(tail)[2]
-        text = f"{before}{middle}\n{content}\n{tail}{after}"
+        text = f"{before}{middle}\n\n{content}\n\n{tail}{after}"
     return {ROOT / name: text}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bot.handlers.router import ROUTES
 from tests.generated import manifest_lines
 
 ROOT = Path(__file__).parent.parent
@@ -83,3 +84,9 @@ def test_the_required_parts_are_there() -> None:
 def test_every_permission_and_event_says_why() -> None:
     reasons = {name: why for name, _, why in manifest_lines()}
     assert set(reasons) == set(PERMISSIONS) | set(MANIFEST["default_events"])
+
+
+def test_an_event_that_nobody_handles_says_so() -> None:
+    handled = {route.name for route in ROUTES}
+    for name, level, why in manifest_lines():
+        assert level or ("stored as ignored" in why) == (name not in handled), name
