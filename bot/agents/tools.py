@@ -62,24 +62,29 @@ def _spec(name: str, description: str, schema: Json, **extra: Any) -> ToolSpec:
 
 
 _PATH = _string("Path from the repository's root, such as src/app.py", MAX_PATH_CHARS, min_chars=1)
-_UNDER = _string("Only below this directory; left out: the whole repository", MAX_PATH_CHARS)
+_UNDER = _string("Only below this directory; left out: the whole repository", MAX_PATH_CHARS, min_chars=1)
 
 _ALL = (
     _spec(
         "read_file",
-        """Read a text file with line numbers. Long files come in parts: `offset` is the first line to show,
-        `limit` how many. The numbers and the tab after them are not part of the file.""",
+        """Read a text file with line numbers. Long files come in parts: `offset_line` is the first line to show.
+        The numbers and the tab after them are not part of the file.""",
         _object(
             "path",
             path=_PATH,
-            offset=_integer("First line to show, from 1", 1, 10_000_000),
-            limit=_integer("How many lines to show", 1, 2_000),
+            offset_line=_integer("First line to show, from 1", 1, 10_000_000),
+            limit_lines=_integer("How many lines to show at most", 1, 2_000),
         ),
     ),
     _spec(
         "list_directory",
         "List the entries of a directory; directories end with a slash.",
-        _object(path=_string("Directory from the repository's root; left out: the root", MAX_PATH_CHARS)),
+        _object(
+            path=_string(
+                "Directory from the repository's root; left out: the root", MAX_PATH_CHARS, min_chars=1
+            ),
+            depth=_integer("How many levels to show; left out: 1", 1, 10),
+        ),
     ),
     _spec(
         "search_files",
@@ -88,28 +93,28 @@ _ALL = (
     ),
     _spec(
         "search_code",
-        "Find lines that match a regular expression; answers path:line:text, bounded.",
+        "Find lines that hold a text, or match a regular expression; answers path:line: text.",
         _object(
             "pattern",
-            pattern=_string("The regular expression", MAX_PATTERN_CHARS, min_chars=1),
+            pattern=_string("The text, or the regular expression", MAX_PATTERN_CHARS, min_chars=1),
+            regex=_boolean("Read the pattern as a Python regular expression; left out: as plain text"),
             path=_UNDER,
-            ignore_case=_boolean("Whether case does not matter; left out: it does"),
+            limit=_integer("How many lines at most; left out: 100", 1, 500),
         ),
     ),
     _spec(
         "edit_file",
-        """Replace one exact piece of a file. `old_text` must occur exactly once, whitespace included, without
-        line numbers; give enough lines around it to make it unique, or set `replace_all`.""",
+        """Replace one exact piece of a file. `old` must stand in the file exactly once, spaces and line ends
+        included, without line numbers; take as many lines around it as make it unique.""",
         _object(
             "path",
-            "old_text",
-            "new_text",
+            "old",
+            "new",
             path=_PATH,
-            old_text=_string(
+            old=_string(
                 "The text to replace, exactly as it stands in the file", MAX_CONTENT_CHARS, min_chars=1
             ),
-            new_text=_string("The text to put there", MAX_CONTENT_CHARS),
-            replace_all=_boolean("Replace every occurrence; left out: exactly one must exist"),
+            new=_string("The text to put there; empty to take the old text out", MAX_CONTENT_CHARS),
         ),
     ),
     _spec(
@@ -121,7 +126,7 @@ _ALL = (
     _spec(
         "git_diff",
         "Show what you have changed so far, as a unified diff against the commit you started from.",
-        _object(path=_UNDER),
+        _object(),
     ),
     _spec(
         "propose_change",

@@ -53,7 +53,7 @@ class DictToolHost:
         if name == "read_file":
             return self._read(path)
         if name == "edit_file":
-            return self._edit(path, arguments["old_text"], arguments["new_text"])
+            return self._edit(path, arguments["old"], arguments["new"])
         if name == "write_file":
             self.files[path] = arguments["content"]
             return ToolResult("Written.")

@@ -6,7 +6,7 @@ from tests.agents.rig import Rig, call, turn
 
 FIX = [
     turn(call("read_file", path="calc.py"), call("search_code", pattern="divide")),
-    turn(call("edit_file", path="calc.py", old_text="return 0", new_text="return a / b")),
+    turn(call("edit_file", path="calc.py", old="return 0", new="return a / b")),
     turn(
         call("propose_change", title="Divide for real", body="It returned 0."),
         call("finish", summary="Fixed."),
