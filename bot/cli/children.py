@@ -65,22 +65,16 @@ def start(
     reader, writer = os.pipe()
     options = {"--parent-pid": os.getpid(), "--settings-fd": reader, **spec.descriptors}
     words = [*command(spec.name), *(f"{name}={value}" for name, value in options.items())]
-    try:
-        with _log(spec.name, log_dir) as log, _interrupts_blocked():
-            process = subprocess.Popen(  # its end is awaited by whoever asked for it
+    # A child that died before it read them is noticed, and started again, by whoever watches it.
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb") as pipe:
+        with os.fdopen(reader, "rb"), _log(spec.name, log_dir) as log, _interrupts_blocked():
+            process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 env=clean_environment(environ),
                 pass_fds=[reader, *spec.descriptors.values()],
             )
-    except BaseException:
-        os.close(writer)
-        raise
-    finally:
-        os.close(reader)
-    # A child that died before it read them is noticed, and started again, by whoever watches it.
-    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb") as pipe:
         pipe.write(spec.settings_json.encode())
     return process
 

@@ -19,30 +19,23 @@ def run(_arguments: argparse.Namespace) -> int:
     """
     set_undumpable()
     settings = load(os.environ, role=Role.MIGRATE, env_file=Path(".env"))
-    before, after = asyncio.run(_migrate(settings.database_url))
-    database = masked_url(settings.database_url)
-    moved = (
-        f"was at {before or 'nothing'}, is at {after} now"
-        if before != after
-        else f"stands at {after} already"
-    )
-    result(f"{database} {moved}")
+    revision = asyncio.run(_migrate(settings.database_url))
+    result(f"{masked_url(settings.database_url)} stands at revision {revision}")
     return EXIT_OK
 
 
-async def _migrate(url: str) -> tuple[str | None, str | None]:
-    """The revisions before and after."""
+async def _migrate(url: str) -> str | None:
+    """Bring *url* to the newest revision; returns where it stands then."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from bot.db import migrate
 
     try:
-        before = await migrate.current(url)
         await migrate.upgrade(url)
-        return before, await migrate.current(url)
+        return await migrate.current(url)
     except (SQLAlchemyError, OSError) as error:
         words = str(getattr(error, "orig", None) or error)
-        problem = Problem(
-            "DATABASE_URL", f"{masked_url(url)} cannot be used ({words})", "start it, or correct it"
-        )
-        raise ConfigError(problem) from error
+        wrong = f"{masked_url(url)} cannot be used ({words})"
+        raise ConfigError(
+            Problem("DATABASE_URL", wrong, "start that database, or correct the address")
+        ) from error

@@ -5,12 +5,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from bot.cli.children import CommandBuilder, product_command
 from bot.cli.launch import Launch, launch, log_directory
 from bot.config import Role, load
 from bot.process import set_undumpable
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, *, command: CommandBuilder = product_command) -> int:
     """Serve until stopped; returns the exit code.
 
     Raises:
@@ -22,6 +23,11 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load(os.environ, role=Role.ALL if has_worker else Role.WEB, env_file=Path(".env"))
     port = settings.port if arguments.port is None else arguments.port
     settings = replace(settings, host=arguments.host, port=port)
-    return launch(
-        Launch(settings, has_web=True, has_worker=has_worker, log_dir=log_directory(arguments.log_dir))
+    plan = Launch(
+        settings,
+        has_web=True,
+        has_worker=has_worker,
+        log_dir=log_directory(arguments.log_dir),
+        command=command,
     )
+    return launch(plan)
