@@ -38,7 +38,7 @@ _BLANK_LETTERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u1
 # Punctuation with an emoji form, beside the symbols.
 _EMOJI_PUNCTUATION: Final = frozenset("\u203c\u2049\u3030")
 _DROPPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co"})
-# Blocks of scripts in which a joiner between two letters is spelling: Arabic to Sinhala, Myanmar, Khmer, Mongolian.
+# Scripts in which a joiner between two letters is spelling: Arabic to Sinhala, Myanmar, Khmer, Mongolian.
 _JOINING_SCRIPTS: Final = ((0x0600, 0x0DFF), (0x1000, 0x109F), (0x1780, 0x18AF))
 # Where code points younger than this Python's tables are pictures or ideographs.
 _YOUNG_BLOCKS: Final = ((0x1F000, 0x1FAFF), (0x20000, 0x3FFFD))
@@ -128,7 +128,8 @@ def _is_solid(char: str) -> bool:
 
 def _takes_style(char: str) -> bool:
     """Whether *char* may have an emoji and a text form."""
-    return unicodedata.category(char) in {"So", "Sm"} or char in _EMOJI_PUNCTUATION
+    category = unicodedata.category(char)
+    return category == "So" or (category == "Sm" and char >= "\u2190") or char in _EMOJI_PUNCTUATION
 
 
 def _joins(joiner: str, before: str, after: str) -> bool:

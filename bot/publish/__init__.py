@@ -1,0 +1,1 @@
+"""What leaves for GitHub: sanitized, rendered, frozen, then written once."""
