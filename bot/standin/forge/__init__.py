@@ -1,0 +1,1 @@
+"""A stateful GitHub on loopback: REST, signed webhooks and git over HTTP."""
