@@ -34,10 +34,10 @@ _THREAD: Final = re.compile(r"(?i)(?:issues?|pulls?|discussions?|security|adviso
 _PARTS: Final = {
     "url": r"(?i:[a-z][a-z0-9+.-]{0,30}:/{1,2}|(?:mailto|xmpp|javascript|vbscript|data|file):|www\.)"
     r"[^\s<>`|\"]*[^\s<>`|\"*_~.,:;!?'()\[\]{}\\]",
-    "email": r"[A-Za-z0-9._%+-]{1,64}\\*@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}",
-    "mention": r"\\*[@\uff20\ufe6b](?=[A-Za-z0-9])[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9._-]{1,100})?",
-    "reference": r"(?:(?<![A-Za-z0-9_.-])[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9._-]{1,100})?)?\\*[#\uff03]\d+"
-    r"|(?i:\bGH)\\*-\d+",
+    "email": r"[A-Za-z0-9._%+-]{1,64}\\{0,4}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}",
+    "mention": r"\\{0,4}[@\uff20\ufe6b](?=[A-Za-z0-9])[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9._-]{1,100})?",
+    "reference": r"(?:(?<![A-Za-z0-9_.-])[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9._-]{1,100})?)?\\{0,4}[#\uff03]\d+"
+    r"|(?i:\bGH)\\{0,4}-\d+",
     "command": r"(?i:\bbors:?[ \t]+(?:r|d|p|try|merge|delegate|retry|ping|cancel|single|treeclosed)\b"
     r"[+=-]?[^\s`|]{0,80}|\b(?:ok to test|(?:re)?test this please|add to allowlist)\b)",
 }
