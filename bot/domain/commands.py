@@ -39,7 +39,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         aliases=(),
         usage="help",
         meaning="Show the commands.",
-        who="write access and above",
+        who="read access and above",
         example="help",
     ),
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -133,16 +134,12 @@ _READERS: Mapping[str, Callable[[Node], tuple[str, ...]]] = {"verify": _verify}
 
 
 def _scalars(node: Node) -> Iterator[ScalarNode]:
-    """Every scalar below *node* (at most `_MAX_DEPTH` levels)."""
+    """Every scalar in *node* (at most `_MAX_DEPTH` levels)."""
     if isinstance(node, ScalarNode):
         yield node
-    elif isinstance(node, SequenceNode):
-        for item in node.value:
-            yield from _scalars(item)
-    elif isinstance(node, MappingNode):
-        for key, value in node.value:
-            yield from _scalars(key)
-            yield from _scalars(value)
+        return
+    parts = chain.from_iterable(node.value) if isinstance(node, MappingNode) else node.value
+    yield from chain.from_iterable(_scalars(part) for part in parts)
 
 
 def _line(node: Node) -> str:
