@@ -1,0 +1,34 @@
+"""Identifiers whose order is the order of time."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ulid import ULID
+
+from bot.domain.ids import new_id
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
+INSTANTS = st.datetimes(
+    min_value=datetime(1970, 1, 1),  # noqa: DTZ001 (the strategy adds the zone)
+    max_value=datetime(9000, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+
+
+def test_an_id_is_26_characters_that_nobody_misreads() -> None:
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{26}", new_id(NOW))
+
+
+def test_two_ids_of_one_instant_differ() -> None:
+    assert len({new_id(NOW) for _ in range(1000)}) == 1000
+
+
+def test_an_id_keeps_its_instant_to_the_millisecond() -> None:
+    assert ULID.from_str(new_id(NOW)).datetime == NOW
+
+
+@given(INSTANTS, st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(days=300_000)))
+def test_a_later_id_sorts_after_an_earlier_one(first: datetime, gap: timedelta) -> None:
+    assert new_id(first) < new_id(first + gap)
