@@ -12,6 +12,7 @@ from bot.errors import (
     IssuewrightError,
     NotFound,
     OutcomeUnknown,
+    Permanent,
     RateLimited,
     RetryLater,
     Unauthorized,
@@ -75,21 +76,24 @@ def fault(call: Call, answer: Answer, now: datetime) -> IssuewrightError:
     words = f"GitHub answered {status} to {call}" + (f": {said}" if said else "")
     if status == 429 or (status == 403 and _is_limit(answer.headers, said)):
         return RateLimited(words, after_seconds=_wait_seconds(answer.headers, now))
-    if status == 401:
-        return Unauthorized(words)
     if status == 403:
         needed = answer.headers.get("x-accepted-github-permissions", "")[:MAX_MESSAGE_CHARS]
         return Forbidden(f"{words} (it accepts the permissions {needed})" if needed else words)
+    refusal = _refusal(status)
+    if refusal is not None:
+        return refusal(words)
+    return call.unanswered(words, after_seconds=_seconds(answer.headers.get("retry-after")))
+
+
+def _refusal(status: int) -> type[Permanent] | None:
+    """The class of a refusal that is final, or None where the status says nothing about the request."""
     if status in GONE:
-        return NotFound(words)
+        return NotFound
     if status in MOVED:
-        return Moved(words)
-    if status == 409:
-        return Conflict(words)
+        return Moved
     if 400 <= status < 500 and status not in TRANSIENT:
-        return Invalid(words)
-    wait = _seconds(answer.headers.get("retry-after"))
-    return call.unanswered(words, after_seconds=wait)
+        return {401: Unauthorized, 409: Conflict}.get(status, Invalid)
+    return None
 
 
 def _is_limit(headers: Mapping[str, str], said: str) -> bool:

@@ -179,7 +179,9 @@ class RepositoryApi:
         body = {"ref": f"refs/heads/{checked_branch(branch)}", "sha": checked_sha(sha)}
         await self._write("POST", "/git/refs", lambda data: data["ref"], {}, body)
 
-    async def create_pull(self, title: str, body: str, head: str, base: str, draft: bool = True) -> PullInfo:
+    async def create_pull(
+        self, title: str, body: str, head: str, base: str, *, draft: bool = True
+    ) -> PullInfo:
         """Open a pull request from *head* to *base*, both branches of this repository."""
         asked = {
             "title": title,

@@ -158,9 +158,10 @@ def help_comment(*, prefix: str, commands: Sequence[tuple[str, str, str]], probl
         f"| {code(f'{prefix} {usage}', in_table=True)} | {_cell(meaning)} | {_cell(who)} |"
         for usage, meaning, who in commands
     )
+    example = f"{prefix} {commands[0][0] if commands else 'help'}"
     return _body(
         "" if problem is None else f"**I do not know this command.**\n\n{block(problem, 'text')}",
-        f"Write a command at the start of a line in a new comment, for example {code(f'{prefix} {_first(commands)}')}.",
+        f"Write a command at the start of a line in a new comment, for example {code(example)}.",
         f"| Command | What it does | Who may use it |\n| --- | --- | --- |\n{rows}",
         _footer(),
     )
@@ -207,7 +208,7 @@ def _result(checks: Sequence[Check], command: str, when: When) -> str:
     """One cell: exit code, duration and place of what ran last; green for 0 alone."""
     found = [check for check in checks if check.command == command and check.when is when]
     if not found or found[-1].exit_code is None or found[-1].tier is Tier.NONE:
-        return "➖ not run"
+        return "⚪ not run"
     check = found[-1]
     sign = "✅ passed" if check.exit_code == 0 else "❌ failed"
     return f"{sign}, exit {check.exit_code}, {check.duration_ms / 1000:.1f} s, {check.tier.value}"
@@ -278,8 +279,3 @@ def _one_line(text: str) -> str:
 def _longest_run(text: str) -> int:
     """The length of the longest run of backticks."""
     return max((len(run) for run in re.findall("`+", text)), default=0)
-
-
-def _first(commands: Sequence[tuple[str, str, str]]) -> str:
-    """The usage of the first command."""
-    return commands[0][0] if commands else "help"
