@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from bot.standin.forge.permissions import allows
 from bot.standin.forge.clock import iso
 from bot.standin.forge.deliveries import HOOK_ID
 from bot.standin.forge.history import pull_facts
+from bot.standin.forge.permissions import allows
 from bot.standin.forge.plumbing import Bare
 from bot.standin.forge.shapes import accounts, pulls, repositories, threads
 from bot.standin.forge.stage import Stage

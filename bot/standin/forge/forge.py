@@ -14,6 +14,7 @@ from bot.standin.forge import control, events, transport
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.deliveries import Deliveries, Delivery
 from bot.standin.forge.faults import Faults
+from bot.standin.forge.gate import Gate
 from bot.standin.forge.owners import Owners
 from bot.standin.forge.people import People
 from bot.standin.forge.record import Exchange
@@ -122,9 +123,10 @@ class Forge(People, Owners):
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Listen (0: any free port) and begin to send webhooks; raises OSError when the port is taken."""
         app = web.Application(client_max_size=_MAX_BODY_BYTES)
-        rest = Rest(self.stage, self.faults, self.requests)
+        gate = Gate(self.world.clock, self.faults, self.requests)
+        rest = Rest(self.stage, gate)
         control.add_routes(app, self)
-        git = transport.GitTransport(self.stage, rest, is_anonymous_allowed=self._is_anonymous_clone_allowed)
+        git = transport.GitTransport(self.stage, gate, is_anonymous_allowed=self._is_anonymous_clone_allowed)
         app.router.add_route("*", transport.PATH, git.serve)
         for route in ROUTES:
             app.router.add_route(route.method, route.path, rest.handler(route))

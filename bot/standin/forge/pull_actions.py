@@ -69,12 +69,13 @@ async def set_pull_state(
     stage: Stage, repository: Repository, thread: Thread, sender: User, state: str
 ) -> None:
     """Close (freezing the SHAs) or reopen; a merged one or one without its branch stays closed."""
-    bare = Bare(repository.path)
-    if thread.pull is not None and thread.state == "open" and state == "closed":
-        thread.pull.head_sha = await bare.branch(thread.pull.head) or thread.pull.head_sha
-        thread.pull.base_sha = await bare.branch(thread.pull.base) or thread.pull.base_sha
-    if thread.pull is not None and thread.state == "closed" and state == "open":
-        if thread.pull.merged_at is not None or await bare.branch(thread.pull.head) is None:
+    bare, pull = Bare(repository.path), thread.pull
+    if pull is not None and (thread.state, state) == ("open", "closed"):
+        pull.head_sha = await bare.branch(pull.head) or pull.head_sha
+        pull.base_sha = await bare.branch(pull.base) or pull.base_sha
+    if pull is not None and (thread.state, state) == ("closed", "open"):
+        is_gone = pull.merged_at is not None or await bare.branch(pull.head) is None
+        if is_gone:
             words = "state cannot be changed. The branch was merged or deleted."
             raise refusals.invalid("PullRequest", "state", "invalid", words)
     await set_state(stage, repository, thread, sender, state)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bot.standin.forge.state import Token
+
 _HIDDEN_HEADERS = {"authorization", "cookie"}
 _TOKEN_VALUE = re.compile(rb'"token": ?"[^"]+"')
 
@@ -28,6 +30,11 @@ class Exchange:
     response_headers: dict[str, str] = field(default_factory=dict)
     response_body: bytes = b""
     fault: str | None = None
+
+    def called_with(self, token: Token) -> None:
+        """Note which token made the call, and what it may do; never its value."""
+        self.caller, self.token_id = "installation", token.id
+        self.permissions = dict(token.permissions)
 
     def answered(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Note the answer; a new token's value is not kept."""

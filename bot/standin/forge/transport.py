@@ -1,15 +1,16 @@
 """Git over HTTP: `git http-backend` behind the same tokens as the REST interface."""
 
 import asyncio
+from functools import partial
 
 from aiohttp import web
 
 from bot.standin.forge import auth, refusals
+from bot.standin.forge.gate import Gate
 from bot.standin.forge.permissions import allows
 from bot.standin.forge.plumbing import Bare, environment, git_binary
 from bot.standin.forge.pull_actions import branch_moved
 from bot.standin.forge.record import Exchange
-from bot.standin.forge.rest import Rest
 from bot.standin.forge.stage import Stage
 from bot.standin.forge.state import Repository, Token, User
 
@@ -21,26 +22,31 @@ _MAY_PUSH = {"admin", "maintain", "write"}
 class GitTransport:
     """Clone, fetch and push; public repositories are served to anyone only when allowed."""
 
-    def __init__(self, stage: Stage, rest: Rest, *, is_anonymous_allowed: bool) -> None:
+    def __init__(self, stage: Stage, gate: Gate, *, is_anonymous_allowed: bool) -> None:
         self._stage = stage
-        self._rest = rest
+        self._gate = gate
         self._is_anonymous_allowed = is_anonymous_allowed
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One request of the smart protocol; bodies stay as compressed as they come."""
         body = await request.read()
-        exchange = self._rest.begin("git", request, b"")
+        return await self._gate.serve("git", request, b"", partial(self._answer, request, body))
+
+    async def _answer(
+        self, request: web.Request, body: bytes, exchange: Exchange, _delay_seconds: float
+    ) -> web.Response:
         try:
             account = auth.git_account(self._stage.world, request.headers.get("Authorization"))
-            _note(exchange, account)
+            if isinstance(account, Token):
+                exchange.called_with(account)
+            elif account is not None:
+                exchange.caller = account.login
             is_write = "git-receive-pack" in {request.match_info["service"], request.query.get("service")}
             repository = self._admit(request, account, is_write=is_write)
-            response = await self._exchange(request, repository, body, account)
+            return await self._exchange(request, repository, body, account)
         except refusals.Refusal as refusal:
-            challenge = {"WWW-Authenticate": 'Basic realm="GitHub"'} if refusal.status == 401 else {}  # noqa: PLR2004
-            response = web.Response(status=refusal.status, text=refusal.message, headers=challenge)
-        exchange.answered(response.status, response.headers, b"")
-        return response
+            challenge = {"WWW-Authenticate": 'Basic realm="GitHub"'} if refusal.status == 401 else {}
+            return web.Response(status=refusal.status, text=refusal.message, headers=challenge)
 
     def _admit(self, request: web.Request, account: Token | User | None, *, is_write: bool) -> Repository:
         """The repository, when the account may do this there; raises 401, 403 or 404 refusals."""
@@ -113,11 +119,3 @@ def _cgi_response(out: bytes) -> web.Response:
     status = int(headers.pop("Status", "200").split()[0]) if out else 500
     headers.pop("Content-Length", None)
     return web.Response(status=status, body=body, headers=headers)
-
-
-def _note(exchange: Exchange, account: Token | User | None) -> None:
-    if isinstance(account, Token):
-        exchange.caller, exchange.token_id = "installation", account.id
-        exchange.permissions = dict(account.permissions)
-    elif account is not None:
-        exchange.caller = account.login

@@ -97,7 +97,7 @@ async def _remove(bare: Bare, path: str, extra: Mapping[str, str]) -> bool:
     return bool(lines)
 
 
-async def write_commit(  # noqa: PLR0913 - the fields of a commit object
+async def write_commit(
     bare: Bare, *, tree: str, parents: Sequence[str], author: Person, committer: Person, message: str
 ) -> str:
     """The SHA of a new commit object with exactly this message."""

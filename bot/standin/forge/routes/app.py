@@ -8,6 +8,9 @@ from bot.standin.forge.permissions import RANKS, allows
 from bot.standin.forge.shapes import accounts, repositories
 from bot.standin.forge.state import Installation
 
+_NOT_ACCESSIBLE = (
+    "There is at least one repository that does not exist or is not accessible to the parent installation."
+)
 _MAX_TOKEN_REPOSITORIES = 500  # .../generating-an-installation-access-token-for-a-github-app
 
 
@@ -78,9 +81,7 @@ def _narrowed_repositories(call: Call, found: Installation, body: Json) -> froze
     wanted = {*(ids or ()), *(by_name.get(str(name).lower()) for name in names or ())}
     known = frozenset(one.id for one in covered if one.id in wanted)
     if len(known) != len(wanted) or len(wanted) > _MAX_TOKEN_REPOSITORIES or not wanted:
-        raise refusals.unprocessable(
-            "There is at least one repository that does not exist or is not accessible to the parent installation."
-        )
+        raise refusals.unprocessable(_NOT_ACCESSIBLE)
     return known
 
 

@@ -74,7 +74,7 @@ async def get_commit(call: Call) -> Answer:
 async def compare(call: Call) -> Answer:
     """What `base...head` adds."""
     names = call.match["basehead"].split("...")
-    if len(names) != 2:  # noqa: PLR2004 - base and head
+    if len(names) != 2:
         raise refusals.not_found()
     base, head = await resolve(call, names[0]), await resolve(call, names[1])
     start = await merge_base(call.bare, base, head) if base and head else None

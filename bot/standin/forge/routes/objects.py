@@ -113,7 +113,7 @@ def _people(call: Call, body: Json) -> tuple[Person, Person]:
     return named, named if committer is None else _person(call, committer)
 
 
-def _person(call: Call, fields: Any) -> Person:  # noqa: ANN401 - JSON of a request
+def _person(call: Call, fields: Any) -> Person:
     if not isinstance(fields, dict):
         raise refusals.invalid("Commit", "author")
     name = bodies.required_text(fields, "name", "Commit")

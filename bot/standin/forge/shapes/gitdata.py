@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.standin.forge.clock import iso
 from bot.standin.forge.history import Change, Commit, TreeLine
-from bot.standin.forge.shapes.accounts import node_id, user
+from bot.standin.forge.shapes.accounts import user
 from bot.standin.forge.shapes.repositories import api_url, html_url
 from bot.standin.forge.state import Repository
 from bot.standin.forge.world import World

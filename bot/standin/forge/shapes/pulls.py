@@ -6,7 +6,7 @@ from typing import Any
 from bot.standin.forge.clock import iso_or_none
 from bot.standin.forge.shapes.accounts import node_id, user
 from bot.standin.forge.shapes.repositories import api_url, repository
-from bot.standin.forge.shapes.threads import association, issue, thread_html_url
+from bot.standin.forge.shapes.threads import issue, thread_html_url
 from bot.standin.forge.state import Pull, Repository, Thread
 from bot.standin.forge.world import World
 
