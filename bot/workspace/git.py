@@ -4,18 +4,15 @@ The options and variables are those of https://git-scm.com/docs/git and https://
 """
 
 import asyncio
-import base64
-import ipaddress
 import os
-import re
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bot.errors import Permanent, RetryLater
+from bot.workspace.remote import Remote, checked_sha, kept_ref, token_config, without_token
 from bot.workspace.toolhost.execute import Capped
 
 MAX_OUTPUT_BYTES = 1024 * 1024
@@ -23,15 +20,6 @@ MAX_PACK_BYTES = 2 * 1024**3
 """No file that git writes may be larger (RLIMIT_FSIZE); the tree itself is limited in `tree`."""
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PROXY_VARIABLES = frozenset(
-    "HTTPS_PROXY https_proxy HTTP_PROXY http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy "
-    "GIT_SSL_CAINFO SSL_CERT_FILE SSL_CERT_DIR".split()
-)
-
-_SHA = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})")
-_FULL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[A-Za-z0-9._-]{1,100}")
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
-
 _HARDENING = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -67,42 +55,6 @@ class GitOutput:
     exit_code: int
     stdout: bytes
     stderr: str
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """The server that repositories are fetched from, checked once."""
-
-    base_url: str
-    proxies: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Let only https pass, and plain http to this machine itself.
-
-        Raises:
-            ValueError: Another scheme, credentials, a query, or characters that no address needs.
-        """
-        parts = urlsplit(self.base_url)
-        is_clean = (
-            re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._/-]*)?", self.base_url) is not None
-        )
-        if not is_clean or not (parts.scheme == "https" or is_loopback(parts.hostname or "")):
-            raise ValueError(
-                "the git address must be https://host[:port][/path] (http only for this machine)"
-            )
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is plain http (this machine itself)."""
-        return self.base_url.startswith("http:")
-
-    def url(self, full_name: str) -> str:
-        """The address of the repository *full_name* (`owner/name`).
-
-        Raises:
-            Permanent: *full_name* is no repository name.
-        """
-        return f"{self.base_url.rstrip('/')}/{checked_name(full_name)}.git"
 
 
 class Git:
@@ -153,7 +105,7 @@ class Git:
         )
         arguments = [f"--git-dir={mirror}", "fetch", *flags.split(), "--", url]
         refspec = f"+{checked_sha(sha)}:{kept_ref(sha)}"
-        with _token_config(url, token) as config_fd:
+        with token_config(url, token) as config_fd:
             output = await self.run(
                 *arguments,
                 refspec,
@@ -161,7 +113,7 @@ class Git:
                 environment=self.remote.proxies,
                 config_fd=config_fd,
             )
-        return GitOutput(output.exit_code, output.stdout, _without(output.stderr, token))
+        return GitOutput(output.exit_code, output.stdout, without_token(output.stderr, token))
 
     async def _start(
         self, arguments: tuple[str, ...], environment: Mapping[str, str], config_fd: int | None
@@ -199,64 +151,6 @@ class Git:
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_PROTOCOL_FROM_USER": "0",
         }
-
-
-def checked_sha(sha: str) -> str:
-    """*sha* when it is a whole object name.
-
-    Raises:
-        Permanent: It is not 40 or 64 lower-case hexadecimal digits.
-    """
-    if _SHA.fullmatch(sha) is None:
-        raise Permanent("that is no commit id (40 or 64 hexadecimal digits)")
-    return sha
-
-
-def checked_name(full_name: str) -> str:
-    """*full_name* when it is `owner/name` in GitHub's characters.
-
-    Raises:
-        Permanent: It is not.
-    """
-    if _FULL_NAME.fullmatch(full_name) is None or full_name.split("/", 1)[1] in {".", ".."}:
-        raise Permanent("that is no repository name (owner/name)")
-    return full_name
-
-
-def kept_ref(sha: str) -> str:
-    """The ref in the mirror that keeps *sha*."""
-    return f"refs/issuewright/{sha}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine itself, by name or by number."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-@contextmanager
-def _token_config(url: str, token: str) -> Iterator[int]:
-    """A git configuration in memory that sends *token* to *url* and nowhere else; yields its descriptor.
-
-    Raises:
-        Permanent: *token* has a shape that no token has.
-    """
-    if _TOKEN.fullmatch(token) is None:
-        raise Permanent("the read token has a shape that no token has")
-    credential = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    fd = os.memfd_create("git-config", os.MFD_CLOEXEC)
-    try:
-        os.write(fd, f'[http "{url}"]\n\textraHeader = "Authorization: Basic {credential}"\n'.encode())
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _without(text: str, token: str) -> str:
-    credential = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    return text.replace(token, "***").replace(credential, "***")
 
 
 async def _collect(process: asyncio.subprocess.Process, max_bytes: int) -> tuple[bytes, bytes]:

@@ -14,7 +14,7 @@ from bot.domain.values import CommandRecord, FileChange, Json, SandboxStatus, To
 from bot.errors import Permanent
 from bot.workspace.toolhost.confine import files_uid
 
-MAX_RESTARTS = 3
+MAX_STARTS = 4
 START_TIMEOUT_SECONDS = 30.0
 CHANGES_TIMEOUT_SECONDS = 120.0
 COPY_ALLOWANCE_SECONDS = 330.0
@@ -52,7 +52,7 @@ class ProcessToolHost:
         self._bwrap = bwrap
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
-        self._restarts_left = MAX_RESTARTS
+        self._starts_left = MAX_STARTS
         self._is_closed = False
         self.ready: Json = {}
 
@@ -89,6 +89,8 @@ class ProcessToolHost:
             answer = await self._ask({"op": "changes"}, CHANGES_TIMEOUT_SECONDS)
         except (TimeoutError, _Gone):
             raise _broken("the tool host did not say what was changed") from None
+        if "changes" not in answer:
+            raise _broken(f"what was changed cannot be read: {answer.get('text')}")
         return [FileChange(**change) for change in answer["changes"]]
 
     async def verify(self, command: str, *, timeout_seconds: float) -> CommandRecord:
@@ -134,9 +136,9 @@ class ProcessToolHost:
             raise _broken("the tool host is closed")
         if self._process is not None:
             return self._process
-        if self._restarts_left == 0:
+        if self._starts_left == 0:
             raise _broken("the tool host ended too often")
-        self._restarts_left -= 1
+        self._starts_left -= 1
         self._process = await _spawn(self._job, self._bwrap)
         try:
             self.ready = await asyncio.wait_for(_read(self._process), START_TIMEOUT_SECONDS)

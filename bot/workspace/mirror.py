@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bot.domain.enums import Cause
 from bot.domain.values import RepositoryRef
 from bot.errors import Forbidden, NotFound, Permanent, RetryLater, Unauthorized
-from bot.workspace.git import Git, GitOutput, checked_sha, kept_ref
+from bot.workspace.git import Git, GitOutput
+from bot.workspace.remote import checked_sha, kept_ref
 from bot.workspace.removal import remove_tree
 
 FETCH_TIMEOUT_SECONDS = 600.0
@@ -46,7 +48,7 @@ class Mirror:
         fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
-                while not _try_lock(fd):
+                while not _try_lock(fd):  # noqa: ASYNC110 - flock has no event
                     await asyncio.sleep(LOCK_POLL_SECONDS)
         except TimeoutError:
             os.close(fd)
@@ -77,8 +79,12 @@ class Mirror:
             return
         error = _explained(output, sha)
         if isinstance(error, RetryLater):
-            await asyncio.to_thread(remove_tree, self.path)
+            await self.distrust()
         raise error
+
+    async def distrust(self) -> None:
+        """Throw the mirror away, because what came out of it was broken; call it only while `held`."""
+        await asyncio.to_thread(remove_tree, self.path)
 
     async def _has(self, sha: str) -> bool:
         arguments = (
@@ -133,20 +139,29 @@ def _explained(output: GitOutput, sha: str) -> Permanent | RetryLater:
     """What a failed fetch means for the job."""
     said = output.stderr
     found = _STATUS.search(said)
-    status = int(found.group(1)) if found else 0
-    if status == 404 or "not found" in said:
-        return NotFound("the repository is not there, or not for us (404)")
-    if status == 401 or "could not read Username" in said or "Authentication failed" in said:
-        return Unauthorized("the server did not accept the read token (401)")
-    if status == 403:
-        return Forbidden("the read token may not fetch this repository (403)")
-    if "not our ref" in said or "no such remote ref" in said or "remote ref" in said:
-        return Permanent(f"the commit {sha} is not in the repository any more")
-    if "File too large" in said:
-        return Permanent(TOO_BIG)
-    if "redirection" in said or status in {301, 302, 307, 308}:
-        return NotFound("the repository has moved to another name")
-    return RetryLater(f"the fetch failed: {_last_line(said)}")
+    status = found.group(1) if found else ""
+    gone = NotFound("the repository is not there, or not for us (404)")
+    rejected = Unauthorized("the server did not accept the read token (401)")
+    verdicts: tuple[tuple[str, Permanent], ...] = (
+        ("' not found", gone),
+        ("could not read Username", rejected),
+        ("Authentication failed", rejected),
+        ("redirect", NotFound("the repository has moved to another name")),
+        ("not our ref", Permanent(f"the commit {sha} is not in the repository any more")),
+        ("remote ref", Permanent(f"the commit {sha} is not in the repository any more")),
+        ("File too large", Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)),
+    )
+    by_status = {
+        "401": rejected,
+        "403": Forbidden("the read token may not fetch this repository (403)"),
+        "404": gone,
+        "410": gone,
+        "451": gone,
+    }
+    for words, error in verdicts:
+        if words in said:
+            return error
+    return by_status.get(status) or RetryLater(f"the fetch failed: {_last_line(said)}")
 
 
 def _last_line(text: str) -> str:

@@ -25,9 +25,9 @@ from bot.workspace.toolhost.confine import files_uid
 PROBE_TIMEOUT_SECONDS = 60.0
 INSTALL_REMEDY = "Install bubblewrap 0.8 or newer (apt install bubblewrap) and start again."
 USERNS_REMEDY = (
-    "Allow user namespaces: on Ubuntu 24.04 and newer install the apparmor profile bwrap-userns-restrict or set "
-    "kernel.apparmor_restrict_unprivileged_userns=0; on Debian set kernel.unprivileged_userns_clone=1; in Docker "
-    "give the container a seccomp profile that allows unshare, clone and mount. See docs/sandbox.md."
+    "Allow namespaces: on Ubuntu 24.04 and newer install the apparmor profile bwrap-userns-restrict or set "
+    "kernel.apparmor_restrict_unprivileged_userns=0; where it exists set kernel.unprivileged_userns_clone=1; "
+    "in Docker give the container a seccomp profile that allows clone, unshare and mount."
 )
 _ATTEMPTS = Path(__file__).with_name("escape_attempts.py")
 
@@ -67,7 +67,7 @@ async def probe_with(bwrap: str) -> SandboxStatus:
 
 
 async def _attempt(place: Path, bwrap: str, bait: Bait, canary: str) -> SandboxStatus:
-    job = _lay_out(place, bait)
+    job = await asyncio.to_thread(_lay_out, place, bait)
     host = ProcessToolHost(job, SandboxStatus(Tier.SANDBOX), bwrap)
     try:
         record = await host.verify("python3 -I attempts.py", timeout_seconds=PROBE_TIMEOUT_SECONDS)
@@ -76,7 +76,7 @@ async def _attempt(place: Path, bwrap: str, bait: Bait, canary: str) -> SandboxS
     if record.exit_code != 0:
         words = record.reason or record.output[-300:].strip() or f"exit code {record.exit_code}"
         return SandboxStatus(Tier.NONE, f"the sandbox does not start: {words}", USERNS_REMEDY)
-    return _judged(record.output, canary, Path(bait.outside))
+    return _judged(record.output, canary, is_written=(place / "outside").exists())
 
 
 def _lay_out(place: Path, bait: Bait) -> Path:
@@ -91,13 +91,13 @@ def _lay_out(place: Path, bait: Bait) -> Path:
     return job
 
 
-def _judged(output: str, canary: str, outside: Path) -> SandboxStatus:
+def _judged(output: str, canary: str, *, is_written: bool) -> SandboxStatus:
     try:
         findings = json.loads(output)
         escapes, works = list(findings["escapes"]), bool(findings["works"])
     except (ValueError, KeyError, TypeError):
         return SandboxStatus(Tier.NONE, "the probe inside the sandbox gave no answer", USERNS_REMEDY)
-    if canary in output or outside.exists():
+    if canary in output or is_written:
         escapes.append("a canary came out")
     if escapes:
         return SandboxStatus(Tier.NONE, f"the sandbox does not hold: {', '.join(escapes)}", USERNS_REMEDY)
@@ -109,14 +109,10 @@ def _judged(output: str, canary: str, outside: Path) -> SandboxStatus:
 @asynccontextmanager
 async def _bait(place: Path, canary: str) -> AsyncIterator[Bait]:
     """A secret file, a neighbour with a secret in its environment, and an open port on this machine."""
-    secret = place / "secret"
-    secret.write_text(canary)
-    secret.chmod(0o644)
-    place.chmod(0o755)
+    secret = await asyncio.to_thread(_hide, place, canary)
     listener = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    neighbour = await asyncio.create_subprocess_exec(
-        "/bin/sleep", str(int(PROBE_TIMEOUT_SECONDS * 2)), env={"CANARY": canary}
-    )
+    seconds = str(int(PROBE_TIMEOUT_SECONDS * 2))
+    neighbour = await asyncio.create_subprocess_exec("/bin/sleep", seconds, env={"CANARY": canary})
     try:
         port = listener.sockets[0].getsockname()[1]
         yield Bait(str(secret), _own_home(), port, str(place / "outside"))
@@ -125,6 +121,15 @@ async def _bait(place: Path, canary: str) -> AsyncIterator[Bait]:
         await neighbour.wait()
         listener.close()
         await listener.wait_closed()
+
+
+def _hide(place: Path, canary: str) -> Path:
+    """A file that everybody could read, if only they saw it."""
+    secret = place / "secret"
+    secret.write_text(canary)
+    secret.chmod(0o644)
+    place.chmod(0o755)
+    return secret
 
 
 def _own_home() -> str:

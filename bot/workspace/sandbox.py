@@ -28,6 +28,7 @@ MAX_PROCESSES = 512
 MAX_OPEN_FILES = 4096
 
 WORK = "/work"
+HOME = "/tmp/home"  # noqa: S108 - a place inside the sandbox
 _BIN = "/run/python"
 _ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
@@ -92,7 +93,7 @@ def missing_programs() -> tuple[str, ...]:
 
 def passwd_line() -> str:
     """One account: that of the code inside."""
-    return f"worker:x:{sandbox_uid()}:{_gid()}::/tmp/home:/bin/sh\n"
+    return f"worker:x:{sandbox_uid()}:{_gid()}::{HOME}:/bin/sh\n"
 
 
 def group_line() -> str:
@@ -103,7 +104,7 @@ def group_line() -> str:
 def _namespaces() -> list[str]:
     if os.geteuid() != 0:
         return ["--unshare-all"]
-    return "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try".split()
+    return ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
 
 
 def _system() -> list[str]:
@@ -123,7 +124,7 @@ def _devices() -> list[str]:
     arguments = ["--proc", "/proc", "--dev", "/dev"]
     for place in ("/dev/shm", "/tmp", "/home"):  # noqa: S108 - places inside the sandbox
         arguments += ["--perms", "1777", "--size", size, "--tmpfs", place]
-    return [*arguments, "--perms", "0777", "--dir", "/tmp/home"]
+    return [*arguments, "--perms", "0777", "--dir", HOME]
 
 
 def _interpreter(prefix: Path, executable: Path) -> list[str]:
@@ -156,7 +157,7 @@ def _environment() -> list[str]:
     path = f"{_BIN}:{Path(sys.base_prefix).resolve()}/bin:{SEARCH_PATH}"
     values = {
         "PATH": path,
-        "HOME": "/tmp/home",  # noqa: S108 - a place inside the sandbox
+        "HOME": HOME,
         "TMPDIR": "/tmp",  # noqa: S108 - a place inside the sandbox
         "LANG": "C.UTF-8",
         "USER": "worker",
@@ -168,15 +169,17 @@ def _environment() -> list[str]:
 def _drop() -> list[str]:
     if os.geteuid() != 0:
         return ["--cap-drop", "ALL", "--"]
-    kept = "--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID --cap-add CAP_SETPCAP --".split()
-    who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
-    return [*kept, *who, "--bounding-set=-all", "--inh-caps=-all", "--"]
+    capabilities = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+    kept = [word for name in capabilities for word in ("--cap-add", name)]
+    who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
+    dropped = ["--bounding-set=-all", "--inh-caps=-all", "--"]
+    return ["--cap-drop", "ALL", *kept, "--", _program("setpriv"), *who, *dropped]
 
 
 def _limits(seconds: float) -> list[str]:
     processor_seconds = math.ceil(seconds) * (os.cpu_count() or 1)
     return [
-        "prlimit",
+        _program("prlimit"),
         f"--cpu={processor_seconds}",
         f"--as={MAX_MEMORY_BYTES}",
         f"--fsize={MAX_FILE_BYTES}",
@@ -185,6 +188,11 @@ def _limits(seconds: float) -> list[str]:
         "--core=0",
         "--",
     ]
+
+
+def _program(name: str) -> str:
+    """Where util-linux has put *name*; its bare name when it is missing, which the probe then reports."""
+    return shutil.which(name, path=SEARCH_PATH) or name
 
 
 def _gid() -> int:

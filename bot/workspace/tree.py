@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bot.domain.enums import Cause
 from bot.errors import Permanent, RetryLater
-from bot.workspace.git import SEARCH_PATH, Git, kept_ref
+from bot.workspace.git import SEARCH_PATH, Git
 from bot.workspace.mirror import TOO_BIG
+from bot.workspace.remote import kept_ref
 from bot.workspace.toolhost.confine import files_uid
 from bot.workspace.toolhost.paths import is_git_spelling
 
@@ -73,14 +74,13 @@ def check_listing(listing: bytes) -> None:
         Permanent: Too many files, too many bytes, or a path that is git's own in some spelling.
     """
     if len(listing) > MAX_LISTING_BYTES:
-        raise Permanent(TOO_BIG)
-    files = total_bytes = 0
+        raise Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)
+    total_bytes = 0
     known: set[str] = set()
-    for entry in parsed(listing):
-        files += 1
+    for files, entry in enumerate(parsed(listing), start=1):
         total_bytes += entry.size_bytes
         if files > MAX_TREE_FILES or total_bytes > MAX_TREE_BYTES:
-            raise Permanent(TOO_BIG)
+            raise Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)
         _check_path(entry, known)
 
 
@@ -105,7 +105,7 @@ def _check_path(entry: Listed, known: set[str]) -> None:
 
 
 def _refused(words: str) -> Permanent:
-    return Permanent(f"{words}; it is not checked out", cause=Cause.REFUSED)
+    return Permanent(f"{words}; it is not checked out", cause=Cause.SANDBOX_ERROR)
 
 
 async def _checked(

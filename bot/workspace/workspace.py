@@ -8,11 +8,12 @@ from pathlib import Path
 
 from bot.domain.ports import ToolHost
 from bot.domain.values import CommandRecord, RepositoryRef, SandboxStatus
-from bot.errors import Permanent
-from bot.workspace.git import PROXY_VARIABLES, Git, Remote, checked_name, checked_sha
+from bot.errors import Permanent, RetryLater
+from bot.workspace.git import Git
 from bot.workspace.host import ProcessToolHost
 from bot.workspace.mirror import Mirror
 from bot.workspace.probe import probe
+from bot.workspace.remote import NETWORK_VARIABLES, Remote, checked_name, checked_sha
 from bot.workspace.removal import remove_tree
 from bot.workspace.sandbox import find_bwrap
 from bot.workspace.tree import materialise
@@ -40,14 +41,14 @@ class Workspace:
         sandbox: SandboxStatus | None = None,
         network_environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Work below *root*, made when missing; *sandbox* is what `probe` found (None: probe when first needed).
+        """Work below *root*; *sandbox* is what `probe` found (None: probe when first needed).
 
         `network_environment` may hold proxy and certificate variables for git; others are ignored.
 
         Raises:
             ValueError: *git_url* is not https (or http to this machine).
         """
-        proxies = {k: v for k, v in (network_environment or {}).items() if k in PROXY_VARIABLES}
+        proxies = {k: v for k, v in (network_environment or {}).items() if k in NETWORK_VARIABLES}
         self._root = root
         self._git = Git(root / "home", Remote(git_url, proxies))
         self._verify_timeout_seconds = verify_timeout_seconds
@@ -71,7 +72,11 @@ class Workspace:
         mirror = Mirror(self._root / "mirrors", self._git, repository)
         async with mirror.held():
             await mirror.ensure(sha, token)
-            tree = await materialise(self._git, mirror.path, sha, job)
+            try:
+                tree = await materialise(self._git, mirror.path, sha, job)
+            except RetryLater:
+                await mirror.distrust()
+                raise
         return Checkout(sha, tree)
 
     async def open_host(self, checkout: Checkout) -> ToolHost:

@@ -11,7 +11,7 @@ from bot.workspace.workspace import Checkout, Workspace
 from tests.workspace.githttp import TOKEN, GitServer, serve
 
 REPOSITORY = RepositoryRef(7, "octo/hello")
-FILES = {
+FILES: dict[str, bytes | str] = {
     "README.md": "# Hello\n",
     "src/hello.py": "def hello():\n    return 'helo'\n",
     "src/windows.txt": b"one\r\ntwo\r\n",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-TOKEN = "ghs_CANARY0123456789abcdefghijklmnop"  # noqa: S105 - a canary, no credential
+TOKEN = "ghs_CANARY0123456789abcdefghijklmnop"
 _ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -47,7 +47,7 @@ class GitServer:
     location: str | None = None
 
     def repository(self, full_name: str, files: Mapping[str, bytes | str]) -> str:
-        """Make (or add to) the repository *full_name* a commit that holds exactly *files*; returns its SHA."""
+        """Add a commit that holds exactly *files* to *full_name*; returns its SHA."""
         bare = self.bare(full_name)
         tree = self.tree(full_name, {path: ("100644", content) for path, content in files.items()})
         return git("commit-tree", tree, "-m", "files", cwd=bare)

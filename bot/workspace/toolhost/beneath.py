@@ -42,7 +42,9 @@ def open_by_kernel(root_fd: int, parts: tuple[str, ...], flags: int) -> int:
         OSError: As `open` does; `ELOOP` for a link, `EXDEV` for a way out, `ENOSYS` without the call.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS)
+    how = _OpenHow(
+        flags & ~os.O_NOFOLLOW, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS
+    )
     path = os.fsencode("/".join(parts) or ".")
     fd = libc.syscall(
         ctypes.c_long(_OPENAT2), ctypes.c_int(root_fd), path, ctypes.byref(how), ctypes.c_size_t(24)

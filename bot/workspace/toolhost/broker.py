@@ -2,7 +2,9 @@
 
 import json
 import os
+import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,54 +33,74 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
-    """The file server as the broker sees it."""
+class Pipes:
+    """A way to ask and a way to be answered, one JSON line each."""
 
     requests: BinaryIO
     replies: BinaryIO
 
 
 def run(options: Options) -> int:
-    """Serve until the worker closes our input; returns the exit code."""
+    """Serve the worker on standard input and output until it closes them; returns the exit code."""
     confine.confine_broker()
     child = _start_file_server(options)
     os.close(options.tree_fd)
     os.close(options.originals_fd)
-    if not _pass_on(child.replies):
+    return serve(options, Pipes(sys.stdin.buffer, sys.stdout.buffer), child)
+
+
+def serve(options: Options, worker: Pipes, child: Pipes) -> int:
+    """Answer each request of *worker*; 0 when it is done, 1 when the *child* is gone."""
+    if not _pass_on(child, worker):
         return 1
-    for line in sys.stdin.buffer:
+    for line in worker.requests:
         request = json.loads(line)
         if request["op"] == "verify":
-            _say(_verified(options, request))
+            _say(worker, _verified(options, request))
             continue
         child.requests.write(line)
         child.requests.flush()
-        if not _pass_on(child.replies):
+        if not _pass_on(child, worker):
             return 1
+    return 0
+
+
+def be_file_server(options: Options, pipes: Pipes, give_up_power: Callable[[], confine.Confinement]) -> int:
+    """What the child does: give up all power, say so, and serve; returns its exit code."""
+    try:
+        held = give_up_power()
+        tree = Tree(options.tree_fd)
+        files = server.FileServer(tree, Originals(options.originals_fd))
+    except OSError as error:
+        _say(pipes, {"failed": str(error)})
+        return 1
+    ready = {"uid": held.uid, "has_own_network": held.has_own_network, "resolver": tree.resolver}
+    _say(pipes, {"ready": True, "pid": os.getpid(), **ready})
+    server.serve(files, pipes.requests, pipes.replies)
     return 0
 
 
 def _verified(options: Options, request: dict[str, Any]) -> dict[str, Any]:
     try:
         return verification.verify(options.bwrap, options.job, request["command"], request["timeout_seconds"])
-    except (OSError, verification.subprocess.SubprocessError) as error:
+    except (OSError, subprocess.SubprocessError) as error:
         return {"failed": f"{type(error).__name__}: {error}"}
 
 
-def _pass_on(replies: BinaryIO) -> bool:
+def _pass_on(child: Pipes, worker: Pipes) -> bool:
     """One line of the child to the worker, unread; False when the child is gone."""
-    line = replies.readline(MAX_LINE_BYTES)
-    sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
+    line = child.replies.readline(MAX_LINE_BYTES)
+    worker.replies.write(line)
+    worker.replies.flush()
     return line.endswith(b"\n")
 
 
-def _say(message: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(json.dumps(message).encode() + b"\n")
-    sys.stdout.buffer.flush()
+def _say(pipes: Pipes, message: dict[str, Any]) -> None:
+    pipes.replies.write(json.dumps(message).encode() + b"\n")
+    pipes.replies.flush()
 
 
-def _start_file_server(options: Options) -> Child:
+def _start_file_server(options: Options) -> Pipes:
     """Fork; the child never comes back from here."""
     request_read, request_write = os.pipe()
     reply_read, reply_write = os.pipe()
@@ -86,12 +108,12 @@ def _start_file_server(options: Options) -> Child:
     if os.fork() != 0:
         os.close(request_read)
         os.close(reply_write)
-        return Child(os.fdopen(request_write, "wb"), os.fdopen(reply_read, "rb"))
+        return Pipes(os.fdopen(request_write, "wb"), os.fdopen(reply_read, "rb"))
     os.close(request_write)
     os.close(reply_read)
     _forget_the_worker()
-    with os.fdopen(request_read, "rb") as requests, os.fdopen(reply_write, "wb") as replies:
-        os._exit(_be_file_server(options, broker_pid, requests, replies))
+    pipes = Pipes(os.fdopen(request_read, "rb"), os.fdopen(reply_write, "wb"))
+    os._exit(be_file_server(options, pipes, lambda: confine.confine_file_server(broker_pid)))
 
 
 def _forget_the_worker() -> None:
@@ -100,19 +122,3 @@ def _forget_the_worker() -> None:
     for fd in (0, 1, 2):
         os.dup2(nothing, fd)
     os.close(nothing)
-
-
-def _be_file_server(options: Options, broker_pid: int, requests: BinaryIO, replies: BinaryIO) -> int:
-    try:
-        held = confine.confine_file_server(broker_pid)
-        tree = Tree(options.tree_fd)
-        files = server.FileServer(tree, Originals(options.originals_fd))
-    except OSError as error:
-        replies.write(json.dumps({"failed": str(error)}).encode() + b"\n")
-        replies.flush()
-        return 1
-    ready = {"ready": True, "uid": held.uid, "own_network": held.has_own_network, "resolver": tree.resolver}
-    replies.write(json.dumps(ready).encode() + b"\n")
-    replies.flush()
-    server.serve(files, requests, replies)
-    return 0

@@ -80,7 +80,7 @@ class Editor:
         path = "/".join(parts)
         if self._originals.is_full_for(path):
             raise Trouble(f"More than {MAX_TOUCHED_FILES} files are touched already; make a smaller change.")
-        content, mode = before if before else (None, _NEW_FILE_MODE)
+        content, mode = before or (None, _NEW_FILE_MODE)
         self._originals.keep(path, content, mode)
 
     def _mode_of_original(self, parts: tuple[str, ...]) -> int:

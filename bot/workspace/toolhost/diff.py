@@ -114,7 +114,7 @@ def _groups(opcodes: list[_Opcode]) -> Iterator[list[_Opcode]]:
 
 
 def _with_short_tail(group: list[_Opcode]) -> list[_Opcode]:
-    tag, i1, i2, j1, j2 = group[-1]
+    tag, i1, i2, j1, _ = group[-1]
     if tag != "equal":
         return group
     kept = min(CONTEXT_LINES, i2 - i1)

@@ -34,51 +34,61 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def read_file(tree: Tree, path: str, offset_line: int = 1, limit_lines: int = MAX_LINES) -> str:
-    """The numbered lines of a file from *offset_line* on, and where to go on reading."""
-    _check_at_least_one(offset_line=offset_line, limit_lines=limit_lines)
-    content, _ = tree.read(split(path))
-    lines = decoded(content).split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    if not lines:
-        return f"{path} is empty."
-    if offset_line > len(lines):
-        raise Trouble(f"{path} has {len(lines)} lines; there is no line {offset_line}.")
-    wanted = lines[offset_line - 1 : offset_line - 1 + min(limit_lines, MAX_LINES)]
-    page = _page(wanted, offset_line)
-    last = offset_line + len(page) - 1
-    more = "" if last == len(lines) else f" (go on with offset_line={last + 1})"
-    ends = ", lines end with CRLF" if b"\r\n" in content else ""
-    return f"{path}, lines {offset_line}-{last} of {len(lines)}{ends}{more}\n" + "\n".join(page)
+class Looker:
+    """The tools that only look, on one tree."""
 
+    def __init__(self, tree: Tree) -> None:
+        """Look at *tree*."""
+        self._tree = tree
 
-def list_directory(tree: Tree, path: str = ".", depth: int = 1) -> str:
-    """The entries of a directory, down to *depth* levels."""
-    _check_at_least_one(depth=depth)
-    listed = _first(entries(tree, split(path), min(depth, MAX_DEPTH)), MAX_LISTED)
-    return _report(listed, MAX_LISTED, "The directory is empty.")
+    def read_file(self, path: str, offset_line: int = 1, limit_lines: int = MAX_LINES) -> str:
+        """The numbered lines of a file from *offset_line* on, and where to go on reading."""
+        _check_at_least_one(offset_line=offset_line, limit_lines=limit_lines)
+        content, _ = self._tree.read(split(path))
+        lines = decoded(content).split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        if not lines:
+            return f"{path} is empty."
+        if offset_line > len(lines):
+            raise Trouble(f"{path} has {len(lines)} lines; there is no line {offset_line}.")
+        page = _page(lines[offset_line - 1 :][: min(limit_lines, MAX_LINES)], offset_line)
+        last = offset_line + len(page) - 1
+        more = "" if last == len(lines) else f" (go on with offset_line={last + 1})"
+        ends = ", lines end with CRLF" if b"\r\n" in content else ""
+        return f"{path}, lines {offset_line}-{last} of {len(lines)}{ends}{more}\n" + "\n".join(page)
 
+    def list_directory(self, path: str = ".", depth: int = 1) -> str:
+        """The entries of a directory, down to *depth* levels."""
+        _check_at_least_one(depth=depth)
+        listed = entries(self._tree, split(path), min(depth, MAX_DEPTH))
+        return _report(listed, MAX_LISTED, "The directory is empty.")
 
-def search_files(tree: Tree, pattern: str, path: str = ".") -> str:
-    """The paths that match a glob."""
-    glob = glob_pattern(pattern)
-    found = (e for e in entries(tree, split(path)) if not e.is_directory and _matches(glob, e))
-    return _report(_first(found, MAX_FOUND), MAX_FOUND, "No file matches.")
+    def search_files(self, pattern: str, path: str = ".") -> str:
+        """The paths that match a glob."""
+        glob = glob_pattern(pattern)
+        below = entries(self._tree, split(path))
+        found = (entry for entry in below if not entry.is_directory and _matches(glob, entry))
+        return _report(found, MAX_FOUND, "No file matches.")
 
-
-def search_code(tree: Tree, pattern: str, regex: bool = False, path: str = ".", limit: int = 100) -> str:  # noqa: FBT001, FBT002 - arguments come by name from JSON
-    """The lines that hold *pattern*, literally or as a regular expression."""
-    _check_at_least_one(limit=limit)
-    search = _searcher(pattern, is_regex=regex)
-    limit = min(limit, MAX_FOUND)
-    hits: list[str] = []
-    for parts in _text_files(tree, split(path)):
-        hits += _hits(tree, parts, search, limit - len(hits))
-        if len(hits) >= limit:
-            hits.append(f"[the first {limit} hits; narrow the search with path]")
-            break
-    return clip(shown("\n".join(hits))) or "No line matches."
+    def search_code(
+        self,
+        pattern: str,
+        regex: bool = False,  # noqa: FBT001, FBT002 - it comes by its name, from JSON
+        path: str = ".",
+        limit: int = 100,
+    ) -> str:
+        """The lines that hold *pattern*, literally or as a regular expression."""
+        _check_at_least_one(limit=limit)
+        search = _searcher(pattern, is_regex=regex)
+        limit = min(limit, MAX_FOUND)
+        hits: list[str] = []
+        for parts in _text_files(self._tree, split(path)):
+            hits += _hits(self._tree, parts, search, limit + 1 - len(hits))
+            if len(hits) > limit:
+                hits[limit:] = [f"[the first {limit} hits; narrow the search with path]"]
+                break
+        return clip(shown("\n".join(hits))) or "No line matches."
 
 
 def _hits(tree: Tree, parts: tuple[str, ...], search: Callable[[str], object], limit: int) -> list[str]:
@@ -131,13 +141,12 @@ def _page(lines: list[str], offset_line: int) -> list[str]:
     return page
 
 
-def _first(found: Iterator[Entry], limit: int) -> list[str]:
-    return [entry.label for entry, _ in zip(found, range(limit + 1), strict=False)]
-
-
-def _report(labels: list[str], limit: int, nothing: str) -> str:
-    more = [f"[the first {limit}; narrow it with path]"] if len(labels) > limit else []
-    return clip(shown("\n".join([*labels[:limit], *more]))) or nothing
+def _report(found: Iterator[Entry], limit: int, nothing: str) -> str:
+    """The labels of the first *limit* entries, and whether there are more."""
+    labels = [entry.label for entry, _ in zip(found, range(limit + 1), strict=False)]
+    if len(labels) > limit:
+        labels[limit:] = [f"[the first {limit}; narrow it with path]"]
+    return clip(shown("\n".join(labels))) or nothing
 
 
 def _check_at_least_one(**numbers: int) -> None:

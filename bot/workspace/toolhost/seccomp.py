@@ -74,18 +74,21 @@ _NUMBERS: dict[str, tuple[int, int]] = {
     "userfaultfd": (323, 282),
 }
 
-_KERNEL_SURFACE = (
-    "add_key bpf finit_module fsconfig fsmount fsopen fspick init_module io_uring_enter io_uring_register "
-    "io_uring_setup kexec_file_load kexec_load keyctl mount mount_setattr move_mount open_by_handle_at open_tree "
-    "perf_event_open pidfd_getfd pivot_root process_vm_readv process_vm_writev ptrace request_key setns umount2 "
-    "unshare userfaultfd"
-).split()
-FILE_SERVER_DENIED = (
-    *_KERNEL_SURFACE,
-    *"accept accept4 bind connect listen socket socketpair execve execveat".split(),
-    *"kill pidfd_open pidfd_send_signal".split(),
-)
-SANDBOX_DENIED = tuple(_KERNEL_SURFACE)
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_KERNEL_SURFACE = _words("""
+    add_key bpf finit_module fsconfig fsmount fsopen fspick init_module io_uring_enter io_uring_register
+    io_uring_setup kexec_file_load kexec_load keyctl mount mount_setattr move_mount open_by_handle_at
+    open_tree perf_event_open pidfd_getfd pivot_root process_vm_readv process_vm_writev ptrace request_key
+    setns umount2 unshare userfaultfd
+""")
+FILE_SERVER_DENIED = _KERNEL_SURFACE + _words("""
+    accept accept4 bind connect listen socket socketpair execve execveat kill pidfd_open pidfd_send_signal
+""")
+SANDBOX_DENIED = _KERNEL_SURFACE
 
 _NEW_NAMESPACES = 0x7E020000
 _TIOCSTI = 0x5412

@@ -4,59 +4,65 @@ import inspect
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, BinaryIO, TypeAlias
 
-from bot.workspace.toolhost import reading
 from bot.workspace.toolhost.beneath import Tree, Trouble
 from bot.workspace.toolhost.changing import Editor
 from bot.workspace.toolhost.originals import Originals
 from bot.workspace.toolhost.paths import RefusedPath
+from bot.workspace.toolhost.reading import Looker
 from bot.workspace.toolhost.reply import Reply
 
-TOOL_SECONDS = 20
+TOOL_SECONDS = 20.0
 """A tool that runs longer (a regular expression that explodes) is stopped with an error."""
 
 Tool: TypeAlias = Callable[..., str]
 
 
+class OutOfTime(Exception):
+    """The running tool took too long; no tool catches it."""
+
+
 class FileServer:
     """The file tools of one tree, by name."""
 
-    def __init__(self, tree: Tree, originals: Originals) -> None:
-        """Serve *tree*; what is touched is kept in *originals*."""
+    def __init__(self, tree: Tree, originals: Originals, tool_seconds: float = TOOL_SECONDS) -> None:
+        """Serve *tree*; what is touched is kept in *originals*; a call may take *tool_seconds*."""
+        self.tool_seconds = tool_seconds
         self.editor = Editor(tree, originals)
-        self._tree = tree
-        lookers: list[Tool] = [
-            reading.read_file,
-            reading.list_directory,
-            reading.search_files,
-            reading.search_code,
-        ]
-        changers: list[Tool] = [
+        looker = Looker(tree)
+        tools: tuple[Tool, ...] = (
+            looker.read_file,
+            looker.list_directory,
+            looker.search_files,
+            looker.search_code,
             self.editor.edit_file,
             self.editor.write_file,
             self.editor.delete_file,
             self.editor.git_diff,
-        ]
-        self._lookers = {tool.__name__: tool for tool in lookers}
-        self._changers = {tool.__name__: tool for tool in changers}
+        )
+        self._tools = {tool.__name__: tool for tool in tools}
 
     def call(self, name: str, arguments: dict[str, Any]) -> Reply:
         """Run the tool *name*; whatever goes wrong with the request is a reply."""
         try:
-            if name in self._lookers:
-                tool = self._lookers[name]
-                return Reply(tool(self._tree, **checked(tool, arguments)))
-            if name in self._changers:
-                tool = self._changers[name]
-                return Reply(tool(**checked(tool, arguments)))
+            return Reply(self._run(name, arguments))
         except RefusedPath as error:
             return Reply(str(error), is_error=True, refused=True)
         except Trouble as error:
             return Reply(str(error), is_error=True)
+        except OutOfTime:
+            sentence = f"The tool was stopped after {self.tool_seconds:g} seconds; ask for less at once."
+            return Reply(sentence, is_error=True)
         except OSError as error:
             return Reply(f"The file system refused it: {error.strerror}.", is_error=True)
-        return Reply(f"There is no tool {name!r}.", is_error=True)
+
+    def _run(self, name: str, arguments: dict[str, Any]) -> str:
+        if name not in self._tools:
+            raise Trouble(f"There is no tool {name!r}.")
+        tool = self._tools[name]
+        return tool(**checked(tool, arguments))
 
 
 def checked(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -65,11 +71,7 @@ def checked(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
     Raises:
         Trouble: One is unknown, missing, or of another type.
     """
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(tool).parameters.items()
-        if parameter.annotation in {str, int, bool}
-    }
+    parameters = inspect.signature(tool).parameters
     for name, value in arguments.items():
         if name not in parameters:
             raise Trouble(f"There is no argument {name!r}; known are {', '.join(parameters) or 'none'}.")
@@ -83,24 +85,26 @@ def checked(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(server: FileServer, requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answer the lines of *requests* until they end."""
+    """Answer the lines of *requests* until they end; a fault in a tool is an answer too."""
     signal.signal(signal.SIGALRM, _stop_tool)
     for line in requests:
-        answer = json.dumps(_answer(server, json.loads(line)))
-        replies.write(answer.encode() + b"\n")
+        try:
+            answer = _answer(server, json.loads(line))
+        except Exception as error:
+            answer = asdict(Reply(f"The tool failed: {type(error).__name__}.", is_error=True))
+        replies.write(json.dumps(answer).encode() + b"\n")
         replies.flush()
 
 
 def _answer(server: FileServer, request: dict[str, Any]) -> dict[str, Any]:
     if request["op"] == "changes":
         return {"changes": server.editor.changes()}
-    signal.alarm(TOOL_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, server.tool_seconds)
     try:
-        reply = server.call(request["tool"], request["arguments"])
+        return asdict(server.call(request["tool"], request["arguments"]))
     finally:
-        signal.alarm(0)
-    return {"text": reply.text, "is_error": reply.is_error, "refused": reply.refused}
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _stop_tool(_signal: int, _frame: object) -> None:
-    raise Trouble(f"The tool was stopped after {TOOL_SECONDS} seconds; ask for less at once.")
+    raise OutOfTime

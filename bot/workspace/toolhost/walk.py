@@ -101,7 +101,8 @@ def _reachable_children(tree: Tree, parts: tuple[str, ...]) -> Iterator[Entry]:
 
 def _children(tree: Tree, parts: tuple[str, ...]) -> Iterator[Entry]:
     with tree.directory(parts) as directory_fd:
-        names = sorted(name for name in os.listdir(directory_fd) if not is_git_spelling(name))
+        with os.scandir(directory_fd) as found_entries:
+            names = sorted(entry.name for entry in found_entries if not is_git_spelling(entry.name))
         found = [_entry(directory_fd, parts, name) for name in names]
     return iter([entry for entry in found if entry is not None])
 
