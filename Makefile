@@ -1,10 +1,11 @@
 # Options for a command: make demo ARGS=--keep
 # `make demo` and `make test` do all set-up themselves; they need Python 3.11 or newer, git and make.
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install --quiet
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -qq
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test check format docs lock
@@ -32,7 +33,7 @@ run: $(STAMP)  ## start the service with the settings of the environment and .en
 
 test: $(STAMP)  ## run all tests and require 95 % branch coverage
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q $(ARGS)
+	@$(BIN)/coverage run -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

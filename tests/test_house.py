@@ -190,3 +190,19 @@ def test_every_variable_that_the_docs_name_is_a_setting() -> None:
         for name in re.findall(rf"`((?:{prefixes})_[A-Z_]*[A-Z])[`=]", page.read_text())
     }
     assert named <= known
+
+
+# ── floors ───────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("contract", "side", "owner"),
+    [
+        ("standin", "forbidden_modules", "standin"),
+        ("no-standin", "source_modules", "standin"),
+        ("gidgethub", "source_modules", "github"),
+        ("anthropic", "source_modules", "llm"),
+    ],
+)
+def test_a_contract_about_one_room_names_all_the_others(contract: str, side: str, owner: str) -> None:
+    contracts = {item["id"]: item for item in PROJECT["tool"]["importlinter"]["contracts"]}
+    others = {f"bot.{room.name}" for room in ROOMS} - {f"bot.{owner}"}
+    assert others <= set(contracts[contract][side])

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import os
 import re
 import subprocess
 import sys
@@ -249,7 +250,10 @@ def loaded_by(modules: list[str]) -> set[str]:
     """The top-level packages in memory after importing *modules* in a fresh Python."""
     code = f"import sys\nimport {', '.join(modules)}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    plain = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}
+    done = subprocess.run(
+        command, cwd=ROOT, env=plain, capture_output=True, text=True, check=True, timeout=120
+    )
     return set(done.stdout.split())
 
 
