@@ -15,7 +15,7 @@ _MIN_LINE_CHARS: Final = 16
 _SHAPES: Final = re.compile(
     r"""
     -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    | \b(?:gh[pousr]_[A-Za-z0-9]{16,255} | ghs_[A-Za-z0-9_.-]{16,4096} | github_pat_[A-Za-z0-9_]{16,255})
+    | \b(?:ghs_[A-Za-z0-9_.-]{16,4096} | gh[pour]_[A-Za-z0-9]{16,255} | github_pat_[A-Za-z0-9_]{16,255})
     | \bsk-ant-[A-Za-z0-9_-]{8,255}
     | \beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{2,4096}\.[A-Za-z0-9_-]{2,4096}
     | (?<=[Bb]earer\ )[A-Za-z0-9._~+/=-]{8,4096}

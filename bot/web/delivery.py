@@ -19,8 +19,9 @@ from bot.web.answers import Refused
 from bot.web.bodies import SMALL_BYTES
 
 SIGNATURE_HEADER: Final = "X-Hub-Signature-256"
-_EVENT = re.compile(r"[a-z_]{1,64}", re.ASCII)
-_ACTION = re.compile(r"[a-z_]{1,64}", re.ASCII)
+_EVENT = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
+# The action of `repository_dispatch` is whatever its sender chose.
+_ACTION = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _GUID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _TARGET = re.compile(r"[a-z0-9_]{0,32}", re.ASCII)
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")

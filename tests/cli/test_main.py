@@ -24,6 +24,7 @@ HEAVY = {
     "subprocess",
     "logging",
 }
+PASSWORD = "hunter2-hunter2"
 # What a supervisor needs least: it holds every secret.
 FOREIGN = {
     "aiohttp",
@@ -123,13 +124,13 @@ def test_a_bug_shows_its_place_but_no_secret(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(_arguments: object) -> int:
-        raise ZeroDivisionError(f"postgresql://me:{''.join(['hunter', '2'])}@db/x")
+        raise ZeroDivisionError(f"postgresql://me:{PASSWORD}@db/x")
 
     monkeypatch.setattr("bot.cli.migrate.run", broken)
     assert main.main(["migrate"]) == 1
     told = capsys.readouterr().err
     assert "ZeroDivisionError" in told and "test_main.py" in told
-    assert "hunter2" not in told
+    assert PASSWORD not in told
 
 
 def test_an_error_of_ours_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,10 +154,10 @@ def test_migrate_makes_the_database_and_may_run_again(
 def test_migrate_names_a_database_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    _use(monkeypatch, {"DATABASE_URL": "postgres://me:" + "hunter2-password@127.0.0.1:1/x"}, tmp_path)
+    _use(monkeypatch, {"DATABASE_URL": f"postgres://me:{PASSWORD}@127.0.0.1:1/x"}, tmp_path)
     assert main.main(["migrate"]) == 2
     told = capsys.readouterr().err
-    assert "DATABASE_URL" in told and "hunter2" not in told
+    assert "DATABASE_URL" in told and PASSWORD not in told
 
 
 def test_a_child_sees_the_way_to_the_world_and_nothing_else() -> None:
