@@ -282,3 +282,10 @@ def _in_scope(scope: Scope, job: ClaimedJob) -> None:
     if scope.organization_id not in (None, job.organization_id):
         message = f"job {job.id} is outside the scope of this query"
         raise LookupError(message)
+
+
+async def created_at(scope: Scope, connection: AsyncConnection, job_id: str) -> datetime:
+    """When the job was asked for."""
+    statement = select(agent_jobs.c.created_at).where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
+    found: datetime = (await connection.execute(statement)).scalar_one()
+    return found

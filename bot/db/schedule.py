@@ -138,6 +138,18 @@ async def renew(
     return reason
 
 
+async def has_expired(scope: Scope, connection: AsyncConnection, *, now: datetime) -> bool:
+    """Whether any lease ran out, so that `reap` has something to do."""
+    system_only(scope)
+    found = await connection.scalar(
+        select(job_runs.c.job_id)
+        .join(agent_jobs, agent_jobs.c.id == job_runs.c.job_id)
+        .where(agent_jobs.c.status == JobStatus.RUNNING, job_runs.c.lease_until <= now)
+        .limit(1)
+    )
+    return found is not None
+
+
 async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> list[Reaped]:
     """Take the running jobs whose lease ran out away from their owners.
 

@@ -80,6 +80,10 @@ class GitHubApp:
             self._identity = AppIdentity(app_id, slug, login, user_id)
         return self._identity
 
+    async def check(self) -> None:
+        """Ask GitHub who we are, now; raises what went wrong."""
+        await self._as_app("GET", "/app", lambda data: int(data["id"]))
+
     async def installation(self, installation_id: int) -> InstallationInfo | None:
         """One installation, or None when it is gone."""
         try:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot import logs
 from bot.db import jobs, operations, submit, tenants
 from bot.db.database import Database
 from bot.db.operations import Frozen
@@ -28,7 +28,7 @@ from bot.intake.dispatch import Change
 from bot.intake.gate import Gate
 from bot.intake.installations import Installations
 
-log = structlog.get_logger()
+log = logs.get(__name__)
 
 ACKNOWLEDGE = -2
 REPLY = -1

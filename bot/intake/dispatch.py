@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot import logs
 from bot.db import deliveries
 from bot.db.database import Database
 from bot.db.deliveries import StoredDelivery
@@ -19,7 +19,7 @@ from bot.domain.intents import Event, Intent
 from bot.domain.values import Json, Scope
 from bot.errors import IssuewrightError, Permanent, RetryLater
 
-log = structlog.get_logger()
+log = logs.get(__name__)
 
 BATCH = 50
 MAX_ATTEMPTS = 60
@@ -59,7 +59,7 @@ class Dispatcher:
         async with self.database.read() as connection:
             waiting = await deliveries.waiting(Scope.system(), connection, now=self.clock.now(), limit=BATCH)
         for delivery in waiting:
-            with structlog.contextvars.bound_contextvars(delivery_id=delivery.id):
+            with logs.bound(delivery_id=delivery.id):
                 await self._dispatch(delivery)
         return len(waiting)
 

@@ -1,9 +1,16 @@
 """The one place where a delivery becomes durable."""
 
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
 from bot.db import deliveries
 from bot.db.database import Database
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.domain.values import Scope
+from bot.errors import RetryLater
+
+RETRY_AFTER_SECONDS: Final = 30.0
 
 
 class Inbox:
@@ -17,7 +24,13 @@ class Inbox:
         """Commit *delivery*, or find the one that came before.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: It could not be stored; nothing was kept.
+            RetryLater: It could not be stored; nothing was kept.
         """
-        async with self._database.write() as connection:
-            return await deliveries.store(Scope.system(), connection, delivery)
+        try:
+            async with self._database.write() as connection:
+                return await deliveries.store(Scope.system(), connection, delivery)
+        except (SQLAlchemyError, OSError) as error:
+            raise RetryLater(
+                f"the delivery could not be stored ({type(error).__name__})",
+                after_seconds=RETRY_AFTER_SECONDS,
+            ) from error

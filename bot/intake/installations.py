@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-import structlog
-
+from bot import logs
 from bot.db import tenants
 from bot.db.database import Database
 from bot.db.tenants import Tenant
@@ -13,7 +12,7 @@ from bot.domain.values import RepositoryRef, Scope
 from bot.errors import Permanent
 from bot.github.app import GitHubApp
 
-log = structlog.get_logger()
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,193 @@
+"""The worker's parts, joined: each gets only what it needs."""
+
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+
+from bot.agents import registry
+from bot.config import Settings
+from bot.db import secrets as stored_secrets
+from bot.db.database import Database
+from bot.domain.clock import Clock, SystemClock
+from bot.domain.commands import COMMANDS
+from bot.domain.ports import Model
+from bot.domain.values import ClaimedJob, SandboxStatus, Scope
+from bot.github.app import GitHubApp
+from bot.handlers import router
+from bot.intake.apply import Intake
+from bot.intake.dispatch import Dispatcher
+from bot.intake.gate import PermissionGate
+from bot.intake.installations import Installations
+from bot.llm.client import AnthropicModel
+from bot.process import Doorbell
+from bot.publish import render
+from bot.publish.operations import Publisher
+from bot.publish.outbox import Outbox
+from bot.publish.writes import Hand
+from bot.queue.inprocess import InProcessEngine
+from bot.runner.freezing import Voice
+from bot.runner.publishing import Publishing
+from bot.runner.reconcile import Reaper
+from bot.runner.run import Runner, Times
+from bot.runner.words import GitHubWatch, WatchedModel
+from bot.runner.work import Work
+from bot.runner.worker import Worker
+from bot.workspace.probe import probe
+from bot.workspace.workspace import Workspace
+
+COMMAND_PREFIX = "/agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the worker's parts share."""
+
+    settings: Settings
+    database: Database
+    app: GitHubApp
+    clock: Clock
+    marker_key: bytes
+    sandbox: SandboxStatus
+    publisher: Publisher
+    gate: PermissionGate
+
+
+@asynccontextmanager
+async def assembled(
+    settings: Settings, bell: Doorbell | None, *, network: Mapping[str, str]
+) -> AsyncIterator[Worker]:
+    """A worker that is ready to run: database open, sandbox probed; closed at the end."""
+    clock = SystemClock()
+    database = Database(settings.database_url)
+    session = aiohttp.ClientSession(trust_env=True)
+    try:
+        async with database.write() as connection:
+            marker_key = await stored_secrets.obtain(
+                Scope.system(), connection, stored_secrets.MARKER_KEY, now=clock.now()
+            )
+        app = GitHubApp(
+            api_url=settings.github_api_url,
+            app_id=settings.github_app_id or 0,
+            private_keys=[key.reveal() for key in settings.github_private_keys],
+            session=session,
+            clock=clock,
+        )
+        publisher = Publisher(
+            database=database,
+            clock=clock,
+            hand=partial(_hand, app, marker_key),
+            look_window_seconds=settings.look_window_seconds,
+            write_pace_seconds=settings.write_pace_seconds,
+        )
+        gate = PermissionGate(app, clock)
+        parts = Parts(settings, database, app, clock, marker_key, await probe(), publisher, gate)
+        yield _worker(parts, bell, network)
+    finally:
+        await session.close()
+        await database.close()
+
+
+async def _hand(app: GitHubApp, marker_key: bytes) -> Hand:
+    identity = await app.identity()
+    return Hand(marker_key, identity.bot_user_id)
+
+
+def _worker(parts: Parts, bell: Doorbell | None, network: Mapping[str, str]) -> Worker:
+    settings, database, clock = parts.settings, parts.database, parts.clock
+    worker_id = f"{socket.gethostname()}-{secrets.token_hex(6)}"
+    model = WatchedModel(_model(settings), clock)
+    runner = _runner(parts, model, worker_id, network)
+    return Worker(
+        id=worker_id,
+        database=database,
+        dispatcher=_dispatcher(parts),
+        outbox=Outbox(database, parts.app, parts.publisher, clock, settings.backoff_seconds),
+        engine=InProcessEngine(),
+        runner=runner,
+        reaper=Reaper(database, runner, clock),
+        sandbox=parts.sandbox,
+        model_word=model.word,
+        github=GitHubWatch(parts.app, clock),
+        clock=clock,
+        concurrency=settings.agent_max_concurrency,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        poll_seconds=settings.poll_seconds,
+        bell=bell,
+    )
+
+
+def _model(settings: Settings) -> Model:
+    key = settings.anthropic_api_key
+    return AnthropicModel(key.reveal() if key else "", settings.anthropic_base_url)
+
+
+def _dispatcher(parts: Parts) -> Dispatcher:
+    settings = parts.settings
+    intake = Intake(
+        database=parts.database,
+        gate=parts.gate,
+        installations=Installations(parts.database, parts.app, parts.clock),
+        clock=parts.clock,
+        help_text=_help_text,
+        default_model=settings.agent_default_model,
+        is_enabled=settings.agent_enabled,
+    )
+    route = partial(router.route, own_app_id=settings.github_app_id)
+    return Dispatcher(parts.database, route, intake, parts.clock, settings.backoff_seconds)
+
+
+def _help_text(problem: str | None) -> str:
+    rows = [(command.usage, command.meaning, command.who) for command in COMMANDS]
+    return render.help_comment(prefix=COMMAND_PREFIX, commands=rows, problem=problem)
+
+
+def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) -> Runner:
+    settings = parts.settings
+    workspace = Workspace(
+        settings.data_dir / "workspace",
+        git_url=settings.github_url,
+        verify_timeout_seconds=settings.sandbox_timeout_seconds,
+        sandbox=parts.sandbox,
+        network_environment=network,
+    )
+    work = Work(
+        database=parts.database,
+        app=parts.app,
+        gate=parts.gate,
+        workspace=workspace,
+        registry=registry.load(),
+        model=model,
+        clock=parts.clock,
+        verify_timeout_seconds=settings.sandbox_timeout_seconds,
+        is_debug=settings.agent_debug,
+    )
+    return Runner(
+        database=parts.database,
+        work=work,
+        publishing=Publishing(parts.database, parts.app, parts.publisher, parts.clock),
+        voice=_voice(parts),
+        clock=parts.clock,
+        times=Times(settings.lease_seconds, settings.heartbeat_seconds, settings.backoff_seconds),
+        owner=owner,
+    )
+
+
+def _voice(parts: Parts) -> Callable[[ClaimedJob], Awaitable[Voice]]:
+    settings = parts.settings
+    held = [settings.anthropic_api_key, *settings.github_private_keys]
+    known = tuple(secret.reveal() for secret in held if secret is not None)
+
+    async def voice(job: ClaimedJob) -> Voice:
+        return Voice(
+            secrets=known,
+            repository_url=f"{settings.github_url}/{job.repository.full_name}",
+            sandbox_remedy=parts.sandbox.remedy,
+            marker_key=parts.marker_key,
+        )
+
+    return voice

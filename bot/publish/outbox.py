@@ -1,0 +1,96 @@
+"""Acknowledgements and replies that belong to no run: sent by whichever worker is first."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from bot import logs
+from bot.db import operations, tenants
+from bot.db.database import Database
+from bot.db.operations import Operation
+from bot.domain.clock import Clock
+from bot.domain.values import Scope
+from bot.errors import LeaseLost, Permanent, RetryLater
+from bot.github.app import GitHubApp
+from bot.publish.operations import Publisher
+from bot.publish.writes import WRITES
+
+log = logs.get(__name__)
+
+BATCH: Final = 50
+MAX_ATTEMPTS: Final = 20
+MAX_BACKOFF_SECONDS: Final = 300.0
+
+
+class OwnRow:
+    """The right to send an operation without a run: its compare-and-set is the whole of it."""
+
+    fence = 0
+
+    async def hold(self, seconds: float) -> None:
+        """Nothing can be lost: whoever wins the compare-and-set sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Sends what waits; each failure is kept with its words, and tried again while it may heal."""
+
+    database: Database
+    app: GitHubApp
+    publisher: Publisher
+    clock: Clock
+    backoff_seconds: float
+
+    async def run_once(self) -> int:
+        """Send what is due; returns how many operations were looked at."""
+        scope = Scope.system()
+        async with self.database.read() as connection:
+            due = await operations.outbox(scope, connection, now=self.clock.now(), limit=BATCH)
+        for operation in due:
+            await self._send(operation)
+        return len(due)
+
+    async def _send(self, operation: Operation) -> None:
+        try:
+            async with self.database.read() as connection:
+                tenant = await tenants.tenant_of(
+                    Scope(operation.organization_id),
+                    connection,
+                    operation.installation_id,
+                    operation.repository_id,
+                )
+            if tenant is None:
+                raise Permanent("the installation no longer serves this repository")
+            token = await self.app.token(
+                operation.installation_id, operation.repository_id, WRITES[operation.kind].permissions
+            )
+            api = self.app.repository(tenant.repository.full_name, token)
+            await self.publisher.perform(operation, api, OwnRow())
+        except LeaseLost:
+            log.info("write_left_to_another", key=operation.key)
+        except RetryLater as error:
+            await self._postpone(operation, error)
+        except Permanent as error:
+            await self._give_up(operation, str(error))
+
+    async def _postpone(self, operation: Operation, error: RetryLater) -> None:
+        if operation.attempts >= MAX_ATTEMPTS:
+            await self._give_up(operation, str(error))
+            return
+        backoff = min(self.backoff_seconds * 2.0**operation.attempts, MAX_BACKOFF_SECONDS)
+        wait = timedelta(seconds=error.after_seconds or backoff)
+        async with self.database.write() as connection:
+            await operations.postpone(
+                Scope(operation.organization_id),
+                connection,
+                operation.id,
+                str(error),
+                wake_at=self.clock.now() + wait,
+            )
+
+    async def _give_up(self, operation: Operation, why: str) -> None:
+        async with self.database.write() as connection:
+            await operations.mark_failed(
+                Scope(operation.organization_id), connection, operation.id, why, now=self.clock.now()
+            )
+        log.warning("write_given_up", key=operation.key, why=why)

@@ -1,0 +1,224 @@
+"""From an outcome to what will be published: every text sanitized, every key fixed, nothing sent."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bot.db.operations import Frozen
+from bot.db.transcript import Artifact
+from bot.domain import markers
+from bot.domain.enums import ArtifactType, Cause, OperationKind
+from bot.domain.values import ClaimedJob, FileChange, Json
+from bot.publish import render
+from bot.publish.render import Check
+from bot.publish.sanitize import sanitize, sanitize_commit, sanitize_title
+from bot.publish.secret_shapes import find_secrets
+from bot.runner.outcome import Outcome
+
+_FAILURES: Final = frozenset(
+    {
+        Cause.DENIED,
+        Cause.MODEL_ERROR,
+        Cause.GITHUB_ERROR,
+        Cause.SANDBOX_ERROR,
+        Cause.BUG,
+        Cause.CANCELLED,
+        Cause.SUPERSEDED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How we speak in one job's thread: what must never be said, where links may lead, what helps."""
+
+    secrets: tuple[str, ...]
+    repository_url: str
+    sandbox_remedy: str
+    marker_key: bytes
+
+    def say(self, job: ClaimedJob, text: str) -> str:
+        """Model text as Markdown that is safe in this job's thread."""
+        return sanitize(
+            text,
+            secrets=self.secrets,
+            allowed_links=(f"{self.repository_url}/",),
+            thread_number=job.origin.number,
+        ).text
+
+
+def key_of(job: ClaimedJob, name: str) -> str:
+    """The key of one of a job's operations; unique for ever."""
+    return f"job:{job.id}:{name}"
+
+
+def branch_of(job: ClaimedJob) -> str:
+    """The job's own branch: built from numbers and a hash, never from anybody's words."""
+    digest = hashlib.sha256(job.id.encode()).hexdigest()[:8]
+    return f"issuewright/{job.origin.number}-{digest}"
+
+
+def living(job: ClaimedJob, step: str) -> Frozen:
+    """The one comment that becomes the result."""
+    body = render.living_comment(agent=job.agent_type, requester=job.origin.actor.login, step=step)
+    payload = {"number": job.origin.number, "body": body}
+    return Frozen(key_of(job, "living"), OperationKind.COMMENT, payload, sequence=0)
+
+
+def withheld(outcome: Outcome, voice: Voice) -> tuple[str, ...]:
+    """The kinds of secrets in what the change would add; empty when it may be published."""
+    added = "\n".join(
+        line[1:]
+        for change in outcome.changes
+        for line in change.patch.splitlines()
+        if line.startswith("+") and not line.startswith("+++")
+    )
+    return find_secrets(added, voice.secrets)
+
+
+def operations_of(job: ClaimedJob, outcome: Outcome, voice: Voice, *, has_living: bool) -> list[Frozen]:
+    """Everything that this outcome publishes, in order."""
+    if outcome.cause is not Cause.PULL_REQUEST:
+        return [_last_word(job, _end_text(job, outcome, voice, pull=None), has_living=has_living)]
+    pull_key = key_of(job, "pull")
+    # A made-up word that no model can know stands for the number that GitHub will give.
+    place = f"\u27e6{markers.marker(voice.marker_key, pull_key)[5:-4].strip().rsplit(':', 1)[-1]}\u27e7"
+    text = _end_text(job, outcome, voice, pull=place)
+    last = _last_word(job, text, has_living=has_living, links={place: pull_key})
+    return [_branch(job, outcome, voice), _pull(job, outcome, voice), _assign(job, pull_key), last]
+
+
+def artifacts_of(outcome: Outcome) -> list[Artifact]:
+    """What is kept: the words in full, and each changed file with its patch."""
+    words = outcome.analysis or outcome.summary
+    kept = [Artifact(ArtifactType.ANALYSIS, "analysis.md", words)] if words else []
+    return kept + [_code_change(change, outcome.base_sha) for change in outcome.changes]
+
+
+def _code_change(change: FileChange, base_sha: str) -> Artifact:
+    meta: Json = {"baseSha": base_sha, "isNew": change.is_new, "isDeleted": change.content is None}
+    return Artifact(
+        ArtifactType.CODE_CHANGE,
+        change.path,
+        change.content or "",
+        file_path=change.path,
+        diff_patch=change.patch,
+        meta=meta,
+    )
+
+
+def _end_text(job: ClaimedJob, outcome: Outcome, voice: Voice, *, pull: str | None) -> str:
+    if outcome.cause in _FAILURES:
+        return render.failure_comment(
+            cause=outcome.cause,
+            sentence=voice.say(job, outcome.sentence),
+            done=_done_so_far(outcome),
+            next_step=outcome.next_step,
+            job_id=job.id,
+        )
+    diff = outcome.diff if outcome.cause is not Cause.PULL_REQUEST else None
+    if diff is not None and find_secrets(diff, voice.secrets):
+        diff = None
+    return render.result_comment(
+        outcome=outcome.cause,
+        requester=job.origin.actor.login,
+        sentence=outcome.sentence,
+        summary=voice.say(job, _summary(outcome)),
+        analysis=voice.say(job, outcome.analysis) if outcome.analysis else None,
+        pull=pull,
+        checks=_checks(outcome),
+        sandbox_remedy=voice.sandbox_remedy,
+        diff=diff,
+        job_id=job.id,
+        next_step=outcome.next_step,
+    )
+
+
+def _summary(outcome: Outcome) -> str:
+    """The model's words on its change; where there is none, its last words."""
+    if outcome.proposal is not None and outcome.changes:
+        return outcome.proposal.body
+    return "" if outcome.sentence == outcome.summary else outcome.summary
+
+
+def _done_so_far(outcome: Outcome) -> str:
+    if outcome.changes:
+        return "The change so far is kept with the job."
+    return "Nothing was changed."
+
+
+def _last_word(job: ClaimedJob, body: str, *, has_living: bool, links: Json | None = None) -> Frozen:
+    payload: Json = {"number": job.origin.number, "body": body, "links": links or {}}
+    if not has_living:
+        return Frozen(key_of(job, "final"), OperationKind.COMMENT, payload, sequence=90)
+    payload["comment_key"] = key_of(job, "living")
+    return Frozen(key_of(job, "final"), OperationKind.COMMENT_EDIT, payload, sequence=90)
+
+
+def _branch(job: ClaimedJob, outcome: Outcome, voice: Voice) -> Frozen:
+    files = [
+        {"path": change.path, "content": change.content, "is_executable": change.is_executable}
+        for change in outcome.changes
+    ]
+    payload: Json = {
+        "branch": branch_of(job),
+        "base_sha": outcome.base_sha,
+        "message": _commit_message(job, outcome, voice),
+        "files": files,
+        "job_id": job.id,
+    }
+    return Frozen(key_of(job, "branch"), OperationKind.BRANCH, payload, sequence=10)
+
+
+def _commit_message(job: ClaimedJob, outcome: Outcome, voice: Voice) -> str:
+    assert outcome.proposal is not None  # noqa: S101 - operations_of asks for a proposal
+    return render.commit_message(
+        title=sanitize_commit(sanitize_title(outcome.proposal.title, secrets=voice.secrets)),
+        number=job.origin.number,
+        job_id=job.id,
+        requester_login=job.origin.actor.login,
+        requester_id=job.origin.actor.id,
+    )
+
+
+def _pull(job: ClaimedJob, outcome: Outcome, voice: Voice) -> Frozen:
+    assert outcome.proposal is not None  # noqa: S101 - operations_of asks for a proposal
+    body = render.pull_body(
+        number=job.origin.number,
+        summary=voice.say(job, outcome.proposal.body),
+        checks=_checks(outcome),
+        sandbox_remedy=voice.sandbox_remedy,
+        files=len(outcome.changes),
+        added=sum(change.added_lines for change in outcome.changes),
+        removed=sum(change.removed_lines for change in outcome.changes),
+        job_id=job.id,
+        requester=job.origin.actor.login,
+        pre_existing_failures=outcome.has_old_failures,
+    )
+    payload: Json = {
+        "head": branch_of(job),
+        "base": job.repository.default_branch,
+        "title": sanitize_title(outcome.proposal.title, secrets=voice.secrets),
+        "body": body,
+    }
+    return Frozen(key_of(job, "pull"), OperationKind.PULL_REQUEST, payload, sequence=20)
+
+
+def _assign(job: ClaimedJob, pull_key: str) -> Frozen:
+    payload: Json = {"pull_key": pull_key, "logins": [job.origin.actor.login]}
+    return Frozen(key_of(job, "assign"), OperationKind.ASSIGN, payload, sequence=30)
+
+
+def _checks(outcome: Outcome) -> Sequence[Check]:
+    return [
+        Check(
+            command=record.command.command,
+            when=record.when,
+            exit_code=record.command.exit_code,
+            duration_ms=record.command.duration_ms,
+            tier=record.command.tier,
+            reason=record.command.reason,
+        )
+        for record in outcome.records
+    ]

@@ -1,0 +1,167 @@
+"""Publishing what was frozen for a job: in order, from the database alone, each write once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import logs
+from bot.db import jobs, operations
+from bot.db.database import Database
+from bot.db.operations import OPEN_STATES, Frozen, Operation
+from bot.db.transcript import Artifact
+from bot.domain.clock import Clock
+from bot.domain.enums import ArtifactType, Cause, OperationKind, OperationState
+from bot.domain.values import ClaimedJob, Scope
+from bot.errors import Permanent
+from bot.github.app import GitHubApp
+from bot.publish.operations import Publisher
+from bot.publish.writes import permissions_of
+from bot.runner import freezing
+from bot.runner.lease import JobLease
+
+log = logs.get(__name__)
+
+_CHANGES: Final = frozenset({OperationKind.BRANCH, OperationKind.PULL_REQUEST})
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The change cannot be published: the cause that the job gets instead, and why in words."""
+
+    cause: Cause
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Sends a job's operations; reads nothing but the database."""
+
+    database: Database
+    app: GitHubApp
+    publisher: Publisher
+    clock: Clock
+
+    async def announce(self, job: ClaimedJob, lease: JobLease) -> None:
+        """Make the living comment, once for all attempts of the job.
+
+        Raises:
+            Permanent: GitHub takes no comment in this thread (locked, deleted).
+            RetryLater: The outcome is not known yet.
+        """
+        await self.freeze(job, [freezing.living(job, "Reading the repository")])
+        for operation in await self._operations(job):
+            if operation.key == freezing.key_of(job, "living"):
+                if operation.state is OperationState.FAILED:
+                    raise Permanent(operation.error or "the comment was refused")
+                await self._send(job, [operation], lease)
+
+    async def freeze(self, job: ClaimedJob, frozen: Sequence[Frozen]) -> None:
+        """Write intents down under the job's fence; those that stand already stay as they are."""
+        async with self.database.write() as connection:
+            await self.freeze_in(connection, job, frozen)
+
+    async def freeze_in(self, connection: AsyncConnection, job: ClaimedJob, frozen: Sequence[Frozen]) -> None:
+        """The same inside the caller's transaction."""
+        scope = Scope(job.organization_id)
+        await jobs.own(scope, connection, job)
+        await operations.freeze(
+            scope,
+            connection,
+            frozen,
+            job_id=job.id,
+            fence=job.fence,
+            installation_id=job.origin.installation_id,
+            repository_id=job.repository.id,
+            now=self.clock.now(),
+        )
+
+    async def has_living(self, connection: AsyncConnection, job: ClaimedJob) -> bool:
+        """Whether the living comment stands, so that it becomes the result."""
+        key = freezing.key_of(job, "living")
+        living = await operations.by_key(Scope(job.organization_id), connection, key)
+        return living is not None and living.state is OperationState.DONE
+
+    async def publish(self, job: ClaimedJob, lease: JobLease) -> Refused | None:
+        """Send everything that is open, in order.
+
+        Returns:
+            Why the change itself cannot be published; None when nothing is left to send.
+
+        Raises:
+            RetryLater: Something is not known, or has to wait.
+        """
+        found = await self._operations(job)
+        was_refused = any(operation.key == freezing.key_of(job, "refused") for operation in found)
+        for operation in found:
+            if operation.state is OperationState.FAILED and operation.kind in _CHANGES and not was_refused:
+                return Refused(Cause.GITHUB_ERROR, operation.error or "GitHub refused the change")
+        return await self._send(job, [each for each in found if each.state in OPEN_STATES], lease)
+
+    async def refuse(self, connection: AsyncConnection, job: ClaimedJob, why: str) -> None:
+        """Close what is still open: it will not be sent any more."""
+        scope = Scope(job.organization_id)
+        for operation in await operations.of_job(scope, connection, job.id):
+            if operation.state in OPEN_STATES:
+                await operations.mark_failed(scope, connection, operation.id, why, now=self.clock.now())
+
+    async def pull_artifact(self, connection: AsyncConnection, job: ClaimedJob) -> Artifact | None:
+        """The pull request that was opened, as an artifact of the job."""
+        scope = Scope(job.organization_id)
+        pull = await operations.by_key(scope, connection, freezing.key_of(job, "pull"))
+        branch = await operations.by_key(scope, connection, freezing.key_of(job, "branch"))
+        if pull is None or branch is None or pull.state is not OperationState.DONE:
+            return None
+        meta = {
+            "number": pull.remote_id,
+            "url": pull.remote_url,
+            "head": branch.payload["branch"],
+            "sha": branch.remote_url,
+            "base": pull.payload["base"],
+            "draft": True,
+        }
+        return Artifact(ArtifactType.PULL_REQUEST, pull.payload["title"], pull.payload["body"], meta=meta)
+
+    async def _operations(self, job: ClaimedJob) -> list[Operation]:
+        async with self.database.read() as connection:
+            return await operations.of_job(Scope(job.organization_id), connection, job.id)
+
+    async def _send(self, job: ClaimedJob, waiting: Sequence[Operation], lease: JobLease) -> Refused | None:
+        """Send *waiting* in order with one token that can do just that."""
+        if not waiting:
+            return None
+        permissions = permissions_of(operation.kind for operation in waiting)
+        try:
+            token = await self.app.token(job.origin.installation_id, job.repository.id, permissions)
+        except Permanent as error:
+            return await self._without_token(job, waiting, error)
+        api = self.app.repository(job.repository.full_name, token)
+        try:
+            for operation in waiting:
+                is_change = operation.kind in _CHANGES
+                reason = await lease.renew()
+                if is_change and reason is not None and operation.state is OperationState.INTENT:
+                    return Refused(Cause.CANCELLED, f"This job was cancelled: {reason}.")
+                try:
+                    await self.publisher.perform(operation, api, lease)
+                except Permanent as error:
+                    if is_change:
+                        return Refused(Cause.GITHUB_ERROR, str(error))
+                    if operation.key == freezing.key_of(job, "living"):
+                        raise
+                    log.warning("write_refused", key=operation.key, why=str(error))
+        finally:
+            await self.app.revoke(token)
+        return None
+
+    async def _without_token(
+        self, job: ClaimedJob, waiting: Sequence[Operation], error: Permanent
+    ) -> Refused | None:
+        """No token for these writes: the change is refused, or the thread cannot be told at all."""
+        if any(operation.kind in _CHANGES for operation in waiting):
+            return Refused(Cause.GITHUB_ERROR, str(error))
+        async with self.database.write() as connection:
+            await self.refuse(connection, job, str(error))
+        log.warning("thread_not_told", why=str(error))
+        return None

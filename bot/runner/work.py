@@ -1,0 +1,178 @@
+"""The middle of a run: authorize, check out, verify, let the agent work, verify again, decide."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bot import logs
+from bot.agents import loop, prompt
+from bot.agents.registry import Definition, Registry
+from bot.db import ledger, tenants, transcript
+from bot.db.database import Database
+from bot.domain import budget, repo_config
+from bot.domain.clock import Clock
+from bot.domain.enums import Cause, LogLevel, When
+from bot.domain.ports import Model, ToolHost
+from bot.domain.values import ClaimedJob, CommandRecord, RepositoryConfig, RepositoryRef, Scope
+from bot.errors import Permanent
+from bot.github.app import GitHubApp
+from bot.github.repository import RepositoryApi
+from bot.github.values import InstallationToken
+from bot.intake.gate import Gate
+from bot.llm import prices
+from bot.runner.outcome import Outcome, decide, needs_verification
+from bot.runner.record import JobRecord
+from bot.workspace.workspace import Workspace
+
+log = logs.get(__name__)
+
+CONFIG_PATH = ".github/issuewright.yml"
+GUIDANCE_PATHS = ("AGENTS.md", "CLAUDE.md")
+READ_PERMISSIONS = {"contents": "read", "issues": "read", "metadata": "read"}
+
+Announce = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a job stands on: the repository as GitHub names it now, the commit, its configuration."""
+
+    repository: RepositoryRef
+    sha: str
+    config: RepositoryConfig
+    guidance: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Everything that the work on a job needs; publishes nothing."""
+
+    database: Database
+    app: GitHubApp
+    gate: Gate
+    workspace: Workspace
+    registry: Registry
+    model: Model
+    clock: Clock
+    verify_timeout_seconds: float
+    is_debug: bool
+
+    async def authorize(self, job: ClaimedJob) -> None:
+        """Ask GitHub now whether the person may still command this.
+
+        Raises:
+            Permanent: They may not (cause `denied`), or the installation is gone.
+            RetryLater: GitHub cannot say.
+        """
+        async with self.database.read() as connection:
+            tenant = await tenants.tenant_of(
+                Scope(job.organization_id), connection, job.origin.installation_id, job.repository.id
+            )
+        if tenant is None:
+            raise Permanent("the App is no longer installed on this repository")
+        verdict = await self.gate.check(tenant, job.origin.actor, fresh=True)
+        if not verdict.is_open:
+            raise Permanent(verdict.reason, cause=Cause.DENIED)
+
+    async def run(self, job: ClaimedJob) -> Outcome:
+        """Do the work and say what it came to; the read token ends with it."""
+        token = await self.app.token(job.origin.installation_id, job.repository.id, READ_PERMISSIONS)
+        try:
+            api = self.app.repository(job.repository.full_name, token)
+            base = await self._base(api)
+            return await self._on_checkout(job, base, token)
+        finally:
+            await self.app.revoke(token)
+
+    async def _base(self, api: RepositoryApi) -> Base:
+        """The head of the default branch, with what it says about us."""
+        info = await api.info()
+        if info.is_archived:
+            raise Permanent("the repository is archived and takes no changes; unarchive it and ask again")
+        sha = await api.branch_sha(info.default_branch)
+        if sha is None:
+            raise Permanent(
+                "the repository has no commit on its default branch; push a first commit and ask again"
+            )
+        config = repo_config.parse(await api.file(CONFIG_PATH, sha))
+        guidance = await self._guidance(api, sha)
+        repository = RepositoryRef(info.id, info.full_name, info.default_branch, info.is_private)
+        return Base(repository, sha, config, guidance)
+
+    async def _guidance(self, api: RepositoryApi, sha: str) -> str | None:
+        for path in GUIDANCE_PATHS:
+            content = await api.file(path, sha)
+            if content is not None:
+                return content.decode("utf-8", errors="replace")
+        return None
+
+    async def _on_checkout(self, job: ClaimedJob, base: Base, token: InstallationToken) -> Outcome:
+        checkout = await self.workspace.checkout(base.repository, base.sha, token.value, job.id)
+        try:
+            host = await self.workspace.open_host(checkout)
+            try:
+                return await self._with_host(job, base, host)
+            finally:
+                await host.close()
+        finally:
+            await self.workspace.discard(checkout)
+
+    async def _with_host(self, job: ClaimedJob, base: Base, host: ToolHost) -> Outcome:
+        definition = self.registry.get(job.agent_type)
+        record = self._record(job, base, definition)
+        for problem in base.config.problems:
+            await record.log(LogLevel.WARN, f"{CONFIG_PATH}: {problem}")
+        before = await self._verify(job, base, host, When.BEFORE)
+        async with self.database.read() as connection:
+            spent = await ledger.spent_by_job(Scope(job.organization_id), connection, job.id)
+        result = await loop.run(
+            definition,
+            self._prompt(job, base, definition),
+            model=self.model,
+            model_name=record.model,
+            tools=host,
+            transcript=record,
+            ledger=record,
+            clock=self.clock,
+            observe=record.observe,
+            spent_micro_usd=spent,
+        )
+        changes = await host.changes()
+        is_proposed = needs_verification(result, changes)
+        after = await self._verify(job, base, host, When.AFTER) if is_proposed else []
+        return decide(result, changes, before, after, base.sha)
+
+    def _record(self, job: ClaimedJob, base: Base, definition: Definition) -> JobRecord:
+        return JobRecord(
+            database=self.database,
+            job=job,
+            clock=self.clock,
+            base_sha=base.sha,
+            model=prices.resolve(job.model).name,
+            limit_micro_usd=budget.micro_usd(definition.limits.cost_usd),
+            is_debug=self.is_debug,
+        )
+
+    def _prompt(self, job: ClaimedJob, base: Base, definition: Definition) -> prompt.Prompt:
+        request = prompt.Request(
+            repository=base.repository,
+            number=job.origin.number,
+            snapshot=job.origin.snapshot,
+            verify=base.config.verify,
+            guidance=base.guidance,
+        )
+        return prompt.build(definition, request, delimiter=f"text-{secrets.token_hex(12)}")
+
+    async def _verify(
+        self, job: ClaimedJob, base: Base, host: ToolHost, when: When
+    ) -> Sequence[CommandRecord]:
+        """Run the repository's commands in the sandbox and write down what they did."""
+        records = [
+            await host.verify(command, timeout_seconds=self.verify_timeout_seconds)
+            for command in base.config.verify
+        ]
+        async with self.database.write() as connection:
+            await transcript.add_verifications(
+                Scope(job.organization_id), connection, job, when, base.sha, records, now=self.clock.now()
+            )
+        return records

@@ -1,0 +1,166 @@
+"""The worker: dispatches deliveries, admits and runs jobs, sends the outbox, says that it is alive."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot import __version__, logs
+from bot.db import schedule, workers
+from bot.db.database import Database
+from bot.db.workers import WorkerReport
+from bot.domain.clock import Clock
+from bot.domain.values import SandboxStatus, Scope
+from bot.intake.dispatch import Dispatcher
+from bot.publish.outbox import Outbox
+from bot.queue.base import QueueEngine
+from bot.runner.reconcile import Reaper
+from bot.runner.run import Runner
+from bot.runner.words import GitHubWatch, LastWord
+
+log = logs.get(__name__)
+
+READMIT_AFTER: Final = timedelta(seconds=60)
+FORGET_AFTER: Final = timedelta(days=1)
+TROUBLE_SECONDS: Final = 1.0
+
+
+class Bell(Protocol):
+    """Rung by the web process after it has stored something."""
+
+    async def wait(self, timeout_seconds: float) -> bool:
+        """Whether it was rung within *timeout_seconds*."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker process; `run` returns when it was told to stop and everything is handed back."""
+
+    id: str
+    database: Database
+    dispatcher: Dispatcher
+    outbox: Outbox
+    engine: QueueEngine
+    runner: Runner
+    reaper: Reaper
+    sandbox: SandboxStatus
+    model_word: LastWord
+    github: GitHubWatch
+    clock: Clock
+    concurrency: int
+    heartbeat_seconds: float
+    poll_seconds: float
+    bell: Bell | None = None
+    started_at: datetime = field(init=False)
+    running: int = field(default=0, init=False)
+    _work_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _mail_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until *stop* is set, then hand the jobs back and leave."""
+        self.started_at = self.clock.now()
+        loops = [
+            self._listen,
+            self._forever(self._pump),
+            self._forever(self._mail),
+            self._forever(self._beat),
+        ]
+        tasks = [asyncio.create_task(each()) for each in loops]
+        tasks += [asyncio.create_task(self._serve()) for _ in range(self.concurrency)]
+        log.info("worker_started", worker_id=self.id, sandbox=self.sandbox.tier.value)
+        try:
+            stopping = asyncio.create_task(stop.wait())
+            done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for ended in done - {stopping}:
+                ended.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            async with self.database.write() as connection:
+                await workers.leave(Scope.system(), connection, self.id)
+            log.info("worker_stopped", worker_id=self.id)
+
+    async def _listen(self) -> None:
+        """Turn rings, or the passing of time, into looks at the database."""
+        while True:
+            if self.bell is None:
+                await self.clock.sleep(self.poll_seconds)
+            else:
+                await self.bell.wait(self.poll_seconds)
+            self._work_waits.set()
+            self._mail_waits.set()
+
+    async def _forever(self, once: Callable[[], Awaitable[None]]) -> None:
+        """*once* again and again; a database that is away is waited for."""
+        while True:
+            try:
+                await once()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("database_trouble", why=type(error).__name__)
+                await self.clock.sleep(TROUBLE_SECONDS)
+
+    async def _pump(self) -> None:
+        """Deliveries to jobs, jobs to the engine."""
+        await self._work_waits.wait()
+        self._work_waits.clear()
+        while await self.dispatcher.run_once():
+            self._mail_waits.set()
+        await self.reaper.run_once()
+        async with self.database.write() as connection:
+            admitted = await schedule.admit(
+                Scope.system(), connection, now=self.clock.now(), readmit_after=READMIT_AFTER
+            )
+        await self.engine.push(admitted)
+
+    async def _mail(self) -> None:
+        await self._mail_waits.wait()
+        self._mail_waits.clear()
+        await self.outbox.run_once()
+
+    async def _serve(self) -> None:
+        """One of the places at which jobs run."""
+        while True:
+            job_id = await self.engine.pop()
+            self.running += 1
+            try:
+                await self._run_job(job_id)
+            finally:
+                self.running -= 1
+                self._work_waits.set()
+
+    async def _run_job(self, job_id: str) -> None:
+        try:
+            await self.runner.run(job_id)
+        except Exception as error:
+            # The entry of every job: a bug ends an attempt, never the worker.
+            log.exception("job_crashed", job_id=job_id)
+            await self.runner.crashed(job_id, error)
+
+    async def _beat(self) -> None:
+        await self.github.look()
+        now = self.clock.now()
+        report = WorkerReport(
+            id=self.id,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            version=__version__,
+            sandbox_tier=self.sandbox.tier,
+            sandbox_reason=self.sandbox.reason,
+            model_word=self.model_word.text,
+            model_at=self.model_word.at,
+            github_word=self.github.word.text,
+            github_at=self.github.word.at,
+            running=self.running,
+            started_at=self.started_at,
+            heartbeat_at=now,
+        )
+        async with self.database.write() as connection:
+            await workers.beat(Scope.system(), connection, report)
+            await workers.forget(Scope.system(), connection, before=now - FORGET_AFTER)
+        await self.clock.sleep(self.heartbeat_seconds)

@@ -1,0 +1,70 @@
+"""What the database says of the rest of the product, for readiness and health."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.db import workers
+from bot.db.database import Database
+from bot.domain.clock import Clock
+from bot.domain.values import Scope
+from bot.web.deps import Facts, WorkerFacts
+
+TIMEOUT_SECONDS: Final = 3.0
+FAILED_WITHIN: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """Asks the database, never longer than TIMEOUT_SECONDS."""
+
+    database: Database
+    clock: Clock
+    worker_silence_seconds: float
+
+    async def is_ready(self) -> bool:
+        """Whether the database answers; never raises."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self.database.read() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def facts(self) -> Facts | None:
+        """How things stand, or None when the database does not answer; never raises."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await self._facts()
+        except (SQLAlchemyError, OSError, TimeoutError):
+            return None
+
+    async def _facts(self) -> Facts:
+        now = self.clock.now()
+        scope = Scope.system()
+        async with self.database.read() as connection:
+            alive = await workers.alive(
+                scope, connection, since=now - timedelta(seconds=self.worker_silence_seconds)
+            )
+            numbers = await workers.queue_numbers(scope, connection, failed_since=now - FAILED_WITHIN)
+        return Facts(
+            workers=tuple(
+                WorkerFacts(
+                    version=worker.version,
+                    heartbeat_at=worker.heartbeat_at,
+                    sandbox_tier=worker.sandbox_tier,
+                    sandbox_reason=worker.sandbox_reason,
+                    model_word=worker.model_word,
+                    github_word=worker.github_word,
+                )
+                for worker in alive
+            ),
+            pending=numbers.pending,
+            running=numbers.running,
+            failed_last_hour=numbers.failed_last_hour,
+            queue={"admitted": numbers.admitted, "deliveries": numbers.waiting_deliveries},
+        )
