@@ -26,15 +26,12 @@ MAX_ENTRY_LINES = 20
 # Process entries: the only files that may catch everything, each because somebody must be told.
 BROAD_EXCEPTS = {
     "bot/cli/main.py": "the terminal is told in one line what ended the command",
-    "bot/cli/supervisor.py": "a child's end must not end its siblings",
-    "bot/cli/demo.py": "whatever ends the demo, its children end too",
     "bot/runner/worker.py": "one broken job must not end the others; it is counted and settled",
-    "bot/standin/forge/__main__.py": "a stand-in answers 500 and lives on",
-    "bot/standin/model/__main__.py": "a stand-in answers 500 and lives on",
-    "bot/web/server.py": "a broken request is answered 500 and logged",
-    "bot/workspace/host.py": "the tool host answers with an error line instead of dying",
+    "bot/web/answers.py": "a broken request is answered 500 and logged",
+    "bot/workspace/toolhost/server.py": "the tool host answers with an error line instead of dying",
 }
-READS_ENVIRONMENT = re.compile(r"bot/(config\w*\.py|cli/.*|standin/.*)")
+# Configuration, commands and stand-ins; and the probe that shows what the sandbox's environment is.
+READS_ENVIRONMENT = re.compile(r"bot/(config\w*\.py|cli/.*|standin/.*|workspace/escape_attempts\.py)")
 ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
 FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|managers?|common|misc)(_|$)")
 LEFT_OVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
@@ -135,7 +132,7 @@ def is_elif(node: ast.If) -> bool:
 # ── words ────────────────────────────────────────────────────────────────────────────────────────
 def test_every_module_says_what_it_is_for() -> None:
     def rule(_: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
-        if not ast.get_docstring(tree):
+        if tree.body and not ast.get_docstring(tree):
             yield 1, "module has no docstring"
 
     check(rule, "bot", "tests", "migrations")
@@ -153,7 +150,8 @@ def test_every_public_class_and_function_says_what_it_does() -> None:
 def test_packages_hold_nothing_but_their_sentence() -> None:
     for name in sources("bot"):
         if name.endswith("__init__.py") and name != "bot/__init__.py":
-            assert len(tree_of(name).body) == 1, f"{name}:1: a package's __init__ is its docstring"
+            is_sentence = len(tree_of(name).body) == 1 and ast.get_docstring(tree_of(name))
+            assert is_sentence, f"{name}:1: a package's __init__ is its docstring"
 
 
 def test_no_file_or_class_has_a_name_that_says_nothing() -> None:
