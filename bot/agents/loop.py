@@ -1,16 +1,17 @@
 """The agent loop: limits, model, tools, record, again.
 
-Everything that can end it is in `_reserve` (limits), `_act` (what the model says) and `_keep_moving` (no
-progress). Money is reserved before each call and settled after it; a call that was cut stays reserved.
+Everything that can end it is in `_reserve` (limits), `_act` (what the model says) and `_run_calls` (effects,
+no progress). Money is reserved before each call and settled after it; a call that was cut stays reserved.
 """
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.agents import arguments, conversation, nudges
+from bot.agents import arguments, conversation, ending, nudges
 from bot.agents.conversation import Conversation
 from bot.agents.effects import Effects
+from bot.agents.ending import Ended
 from bot.agents.ports import Ledger, LoopEvent, LoopEventKind, Observe, Transcript, call_event, ignore
 from bot.agents.progress import Progress, Verdict
 from bot.agents.prompt import Prompt
@@ -33,17 +34,6 @@ TOOL_TIMEOUT_SECONDS = 60.0
 MAX_RETRIES = 3
 BACKOFF_SECONDS = 2.0
 
-_LIMITS = frozenset({Stop.STEPS, Stop.COST, Stop.DEADLINE, Stop.STUCK})
-
-
-class _Ended(Exception):
-    """The loop is over: why, and in which words."""
-
-    def __init__(self, stop: Stop, words: str) -> None:
-        super().__init__(words)
-        self.stop = stop
-        self.words = words
-
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -52,6 +42,7 @@ class _Call:
     request: ModelRequest
     reservation_id: str
     worst_micro_usd: int
+    worst_tokens: int
 
 
 async def run(  # noqa: PLR0913 (everything outside comes in by name)
@@ -124,8 +115,11 @@ class _Loop:
                 reply = await self._ask()
                 self.talk.add_reply(reply)
                 await self._act(reply)
-        except _Ended as end:
-            return self._result(end)
+        except Ended as end:
+            cost_usd = budget.usd(self.account.spent_micro_usd)
+            return ending.result(
+                end, self.effects, last_text=self.talk.last_text, steps=self.step, cost_usd=cost_usd
+            )
 
     async def _ask(self) -> ModelReply:
         """One answer, paid and recorded; each attempt has its own reservation."""
@@ -136,6 +130,7 @@ class _Loop:
             try:
                 reply = await self.model.complete(call.request, timeout_seconds=seconds)
             except OutcomeUnknown as error:
+                self.tokens += call.worst_tokens
                 await self._back_off(attempt, error)
             except RetryLater as error:
                 await self._settle(call, Usage())
@@ -158,13 +153,14 @@ class _Loop:
         """Every limit, against the most that the next call can cost; then the money for it."""
         limits, max_tokens = self.definition.limits, min(MAX_OUTPUT_TOKENS, self.info.max_output_tokens)
         if self.step >= limits.steps:
-            raise _Ended(Stop.STEPS, f"The limit of {limits.steps} model calls is reached.")
+            raise Ended(Stop.STEPS, f"The limit of {limits.steps} model calls is reached.")
         self._check_deadline()
         input_tokens = self.talk.estimated_tokens()
-        if input_tokens + max_tokens > self.info.context_tokens:
-            raise _Ended(Stop.STEPS, "The conversation has outgrown what the model can read.")
-        if self.info.price is None and self.tokens + input_tokens + max_tokens > limits.tokens:
-            raise _Ended(
+        worst_tokens = input_tokens + max_tokens
+        if worst_tokens > self.info.context_tokens:
+            raise Ended(Stop.STEPS, "The conversation has outgrown what the model can read.")
+        if self.info.price is None and self.tokens + worst_tokens > limits.tokens:
+            raise Ended(
                 Stop.COST,
                 f"The limit of {limits.tokens:,} tokens is reached ({self.info.name} has no price).",
             )
@@ -173,9 +169,9 @@ class _Loop:
             account = self.account.reserve(worst)
             reservation_id = await self.ledger.reserve(worst)
         except BudgetExceeded as error:
-            raise _Ended(Stop.COST, str(error)) from error
+            raise Ended(Stop.COST, str(error)) from error
         self.account = account
-        return _Call(self.talk.request(self.info.name, max_tokens), reservation_id, worst)
+        return _Call(self.talk.request(self.info.name, max_tokens), reservation_id, worst, worst_tokens)
 
     async def _settle(self, call: _Call, usage: Usage) -> float:
         """Exchange the reservation for what the call cost; gives dollars."""
@@ -191,6 +187,7 @@ class _Loop:
         """Wait before the next attempt, or hand the error on when attempts or time run out."""
         base = BACKOFF_SECONDS * 2**attempt if error.after_seconds is None else error.after_seconds
         seconds = base * (1 + self.jitter() / 2)
+        self._check_deadline()
         if attempt >= MAX_RETRIES or seconds >= self._seconds_left():
             raise error
         detail = {"seconds": seconds, "words": str(error)}
@@ -202,9 +199,9 @@ class _Loop:
         calls = [block for block in reply.content if block["type"] == "tool_use"]
         reason = reply.stop_reason
         if reason == "refusal":
-            raise _Ended(Stop.REFUSED, "The model declined to work on this request.")
+            raise Ended(Stop.REFUSED, "The model declined to work on this request.")
         if reason == "model_context_window_exceeded":
-            raise _Ended(Stop.STEPS, "The conversation has outgrown what the model can read.")
+            raise Ended(Stop.STEPS, "The conversation has outgrown what the model can read.")
         if reason == "max_tokens":
             cut = [
                 conversation.tool_result(call, ToolResult(nudges.CUT_CALL, is_error=True)) for call in calls
@@ -212,7 +209,7 @@ class _Loop:
             await self._answer(cut or [conversation.text(nudges.CUT_TEXT)])
             self._useless("The model's answers were cut at their length limit again and again.")
         elif reason not in {"tool_use", "end_turn", "stop_sequence", "pause_turn"}:
-            raise _Ended(Stop.NONSENSE, f"The model stopped for an unknown reason ({str(reason)[:40]}).")
+            raise Ended(Stop.NONSENSE, f"The model stopped for an unknown reason ({str(reason)[:40]}).")
         elif calls:
             await self._run_calls(calls)
         else:
@@ -221,7 +218,7 @@ class _Loop:
     async def _go_on(self, reason: str) -> None:
         """Answer a turn without tool calls: it may be the end, a pause, or nothing."""
         if reason != "pause_turn" and self.effects.has_result:
-            raise _Ended(Stop.FINISHED, self.talk.last_text or "The work is done.")
+            raise Ended(Stop.FINISHED, self.talk.last_text or "The work is done.")
         if reason != "pause_turn" or not self.talk.ends_with_reply:
             await self._answer([conversation.text(nudges.NO_CALL)])
         self._useless("The model answered without using its tools.")
@@ -242,9 +239,9 @@ class _Loop:
             [*results, *([conversation.text(nudges.STUCK)] if verdict is Verdict.NUDGE else [])]
         )
         if self.effects.is_over:
-            raise _Ended(Stop.GAVE_UP if self.effects.has_given_up else Stop.FINISHED, self.effects.summary)
+            raise Ended(Stop.GAVE_UP if self.effects.has_given_up else Stop.FINISHED, self.effects.summary)
         if verdict is Verdict.STOP:
-            raise _Ended(Stop.STUCK, "The model made the same calls over and over.")
+            raise Ended(Stop.STUCK, "The model made the same calls over and over.")
         if not valid_calls:
             self._useless("The model called its tools in a way that they do not understand.")
         else:
@@ -276,7 +273,7 @@ class _Loop:
     def _useless(self, words: str) -> None:
         """Count an answer that nothing could be done with; the third in a row ends the loop."""
         if self.progress.useless() is Verdict.STOP:
-            raise _Ended(Stop.NONSENSE, words)
+            raise Ended(Stop.NONSENSE, words)
 
     def _seconds_left(self) -> float:
         """Until the job's deadline."""
@@ -285,20 +282,6 @@ class _Loop:
     def _check_deadline(self) -> None:
         """End the loop when its time is up."""
         if self._seconds_left() <= 0:
-            raise _Ended(
+            raise Ended(
                 Stop.DEADLINE, f"The limit of {self.definition.limits.seconds / 60:g} minutes is reached."
             )
-
-    def _result(self, end: _Ended) -> LoopResult:
-        """What stands at the end; at a limit, the model's last words if nothing else stands."""
-        analysis = self.effects.analysis
-        if end.stop in _LIMITS and not self.effects.has_result:
-            analysis = self.talk.last_text or None
-        return LoopResult(
-            stop=end.stop,
-            proposal=self.effects.proposal,
-            analysis=analysis,
-            summary=end.words,
-            steps=self.step,
-            cost_usd=budget.usd(self.account.spent_micro_usd),
-        )

@@ -67,8 +67,8 @@ _UNDER = _string("Only below this directory; left out: the whole repository", MA
 _ALL = (
     _spec(
         "read_file",
-        """Read a text file with line numbers. Long files come in parts: `offset_line` is the first line to show.
-        The numbers and the tab after them are not part of the file.""",
+        """Read a text file with line numbers. Long files come in parts: `offset_line` is the first line to
+        show. The numbers and the tab after them are not part of the file.""",
         _object(
             "path",
             path=_PATH,
@@ -80,9 +80,7 @@ _ALL = (
         "list_directory",
         "List the entries of a directory; directories end with a slash.",
         _object(
-            path=_string(
-                "Directory from the repository's root; left out: the root", MAX_PATH_CHARS, min_chars=1
-            ),
+            path=_string("Directory; left out: the repository's root", MAX_PATH_CHARS, min_chars=1),
             depth=_integer("How many levels to show; left out: 1", 1, 10),
         ),
     ),

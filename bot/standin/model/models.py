@@ -20,6 +20,7 @@ MODELS = {
     "claude-sonnet-5-5": Model(is_tool_choice_forcible=False),
     "claude-haiku-5-5": Model(),
     "claude-opus-5": Model(),
+    "claude-opus-4-8": Model(),
     "claude-sonnet-5": Model(),
     "claude-haiku-4-5": Model(context_tokens=200_000, max_output_tokens=64_000),
     "claude-fable-5-1": Model(is_tool_choice_forcible=False),
