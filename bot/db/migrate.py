@@ -1,5 +1,6 @@
 """Running Alembic's revisions on either database, and saying whether they have run."""
 
+import asyncio
 import fcntl
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,7 @@ async def upgrade(url: str, revision: str = "head") -> None:
         path = Path(str(make_url(url).database))
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with path.with_suffix(".migrate-lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
             await _run(url, lambda config: command.upgrade(config, revision))
     else:
         await _run(url, lambda config: command.upgrade(config, revision))
