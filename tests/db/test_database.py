@@ -1,6 +1,5 @@
 """The pair of transactions."""
 
-import pytest
 from sqlalchemy import func, insert, select
 
 from bot.db.database import Database
