@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
@@ -61,18 +62,17 @@ class Registry:
         return tuple(sorted(self._definitions))
 
 
-def load() -> Registry:
-    """Read the definitions that come with the product.
+def load(folder: Traversable | None = None) -> Registry:
+    """Read the definitions in *folder*; without one, those that come with the product.
 
     Raises:
         ConfigError: one of them is broken; all mistakes of all files together.
     """
     found: dict[str, Definition] = {}
     problems: list[Problem] = []
-    folder = files("bot.agents") / "definitions"
-    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
-        if not entry.name.endswith(".md"):
-            continue
+    whole = folder or files("bot.agents") / "definitions"
+    entries = sorted(whole.iterdir(), key=lambda entry: entry.name)
+    for entry in (entry for entry in entries if entry.name.endswith(".md")):
         try:
             definition = parse(entry.read_text(encoding="utf-8"), name=entry.name)
         except ConfigError as error:

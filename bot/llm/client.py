@@ -70,10 +70,8 @@ class AnthropicModel:
         except anthropic.APIStatusError as error:
             failure = failures.Failure.read(error.status_code, error.response.headers, error.body)
             raise failures.from_status(failure, api_key=self._api_key) from error
-        except anthropic.APIConnectionError as error:
-            raise self._connection_failure(error) from error
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-            raise failures.cut(type(error).__name__) from error
+            raise self._connection_failure(error) from error
         except (TypeError, ValueError) as error:
             raise failures.unsendable(type(error).__name__) from error
         response: httpx2.Response = answer.http_response

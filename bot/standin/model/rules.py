@@ -166,8 +166,6 @@ def _check_breakpoints(body: dict[str, Any]) -> None:
             raise invalid("cache_control.type: Input should be 'ephemeral'")
         if block.get("type") in {"thinking", "redacted_thinking"}:
             raise invalid("cache_control cannot be set on thinking blocks")
-        if block.get("type") == "text" and not block.get("text"):
-            raise invalid("cache_control cannot be set for empty text blocks")
 
 
 def _blocks(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
