@@ -150,7 +150,7 @@ class GitHubApp:
         """One call with the App's JWT; after a 401 each other key is tried once, freshly signed."""
         for signer in tuple(self._signers):
             try:
-                result = await self._transport.ask(
+                return await self._transport.ask(
                     method,
                     path,
                     parse,
@@ -159,11 +159,10 @@ class GitHubApp:
                     data=data,
                 )
             except Unauthorized as error:
-                signer.forget()
                 refused = error
-            else:
-                self._signers.sort(key=lambda other: other is not signer)
-                return result
+                signer.forget()
+                self._signers.remove(signer)
+                self._signers.append(signer)  # the others come first from now on
         raise refused
 
 

@@ -82,7 +82,8 @@ def fault(call: Call, answer: Answer, now: datetime) -> IssuewrightError:
     refusal = _refusal(status)
     if refusal is not None:
         return refusal(words)
-    return call.unanswered(words, after_seconds=_seconds(answer.headers.get("retry-after")))
+    why = f"GitHub answered {status}" + (f" ({said})" if said else "")
+    return call.unanswered(why, after_seconds=_seconds(answer.headers.get("retry-after")))
 
 
 def _refusal(status: int) -> type[Permanent] | None:
