@@ -90,7 +90,10 @@ def _description() -> dict[str, Any]:
 
 
 def _repaired(found: dict[str, Any]) -> dict[str, Any]:
-    """The description without its known mistakes (traps 2, 3, 4)."""
+    """The description without its known mistakes (traps 2, 3, 4; an account is a user or an enterprise)."""
+    listed = found["paths"]["/app/installations"]["get"]["responses"]["200"]["content"]["application/json"]
+    account = listed["schema"]["items"]["properties"]["account"]
+    account["anyOf"] = account.pop("allOf")
     _straighten(found)
     content = found["paths"]["/repos/{owner}/{repo}/contents/{path}"]["put"]["responses"]["409"]["content"]
     schema = content["application/json"]["schema"]
@@ -119,8 +122,6 @@ def _allow_null(schema: dict[str, Any]) -> None:
     """Make null valid for a nullable enum and for a nullable choice without a type of its own."""
     if "enum" in schema and None not in schema["enum"]:
         schema["enum"].append(None)
-    if "allOf" in schema:
-        schema["anyOf"] = [{"allOf": schema.pop("allOf")}]
     for key in ("oneOf", "anyOf"):
         if key in schema and "type" not in schema:
             schema[key].append({"type": "string", "nullable": True, "enum": [None]})
