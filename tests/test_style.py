@@ -265,13 +265,6 @@ def test_the_web_process_loads_no_sdk_and_no_github_client() -> None:
     assert not loaded_by(modules_below("bot/web")) & {"anthropic", "gidgethub", "github"}
 
 
-def test_the_supervisor_is_made_of_the_standard_library() -> None:
-    loaded = loaded_by(["bot.cli.main", "bot.cli.supervisor", "bot.cli.serve", "bot.cli.worker"])
-    assert loaded <= set(sys.stdlib_module_names) | {"bot"} | {
-        name for name in loaded if name.startswith("_")
-    }
-
-
 def test_no_command_loads_what_only_the_worker_needs() -> None:
     assert not loaded_by(["bot.app", *modules_below("bot/cli")]) & {"anthropic", "gidgethub", "github"}
 
@@ -300,3 +293,41 @@ def test_coverage_leaves_out_short_process_entries_only() -> None:
     left_out = tomllib.loads(text_of("pyproject.toml"))["tool"]["coverage"]["run"].get("omit", [])
     assert not [name for name in left_out if "*" in name or not (ROOT / name).is_file()]
     assert not [name for name in left_out if len(text_of(name).splitlines()) > MAX_ENTRY_LINES]
+
+
+# ── the measures themselves ──────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("code", "depth"),
+    [
+        ("x = 1", 0),
+        ("if a:\n  b", 1),
+        ("if a:\n  b\nelif c:\n  d\nelse:\n  e", 1),
+        ("if a:\n  b\nelse:\n  c\n  if d:\n    e", 2),
+        ("for a in b:\n  with c:\n    try:\n      d\n    except E:\n      if f:\n        g", 4),
+        ("for a in b:\n  def inner():\n    if c:\n      d", 1),
+    ],
+)
+def test_levels_are_counted_as_a_reader_counts_them(code: str, depth: int) -> None:
+    assert max(depth_of(node) for node in ast.parse(code).body) == depth
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("try:\n  a\nexcept:\n  b", 1),
+        ("try:\n  a\nexcept Exception as e:\n  b", 1),
+        ("try:\n  a\nexcept (ValueError, BaseException):\n  b", 1),
+        ("with contextlib.suppress(Exception):\n  a", 1),
+        ("try:\n  a\nexcept BaseException:\n  b\n  raise", 0),
+        ("try:\n  a\nexcept ValueError:\n  b", 0),
+    ],
+)
+def test_catching_everything_is_seen_in_every_form(code: str, count: int) -> None:
+    assert len(list(broad_lines(ast.parse(code)))) == count
+
+
+@pytest.mark.parametrize(
+    "code", ["def f(): ...", "def f():\n  raise NotImplementedError", "raise NotImplementedError()"]
+)
+def test_what_stands_for_a_body_is_seen(code: str) -> None:
+    assert list(unwritten_lines(ast.parse(code)))
