@@ -1,6 +1,5 @@
 """Arguments against the schemas that the model was shown."""
 
-import inspect
 from typing import Any
 
 import pytest
@@ -9,8 +8,6 @@ from hypothesis import strategies as st
 
 from bot.agents.arguments import problems
 from bot.agents.tools import CATALOG, EFFECT_NAMES, TOOL_NAMES, select
-from bot.workspace.toolhost.changing import Editor
-from bot.workspace.toolhost.reading import Looker
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -62,19 +59,6 @@ def test_no_json_makes_the_check_fall_over(name: str, arguments: Any) -> None:
     assert all(isinstance(sentence, str) and len(sentence) < 300 for sentence in found)
     if not found:
         assert set(CATALOG[name].input_schema["required"]) <= set(arguments)
-
-
-@pytest.mark.parametrize("name", sorted(TOOL_NAMES))
-def test_each_schema_names_its_arguments_as_the_tool_host_does(name: str) -> None:
-    function = getattr(Editor, name, None) or getattr(Looker, name)
-    parameters = {
-        parameter.name: parameter.default is inspect.Parameter.empty
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.name not in {"self", "tree"}
-    }
-    schema = CATALOG[name].input_schema
-    assert set(schema["properties"]) == set(parameters)
-    assert set(schema["required"]) == {name for name, is_required in parameters.items() if is_required}
 
 
 def test_every_entry_is_a_tool_or_an_effect() -> None:
