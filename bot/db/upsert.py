@@ -18,7 +18,7 @@ async def insert_or_update(
     if changed:
         statement = statement.on_conflict_do_update(
             index_elements=keys,
-            set_={table.c[key].name: row[key] for key in changed},
+            set_={key: statement.excluded[key] for key in changed},
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
