@@ -22,7 +22,8 @@ metadata = MetaData(
     }
 )
 
-JSON_VALUE = JSON().with_variant(JSONB(), "postgresql")
+# None is the database's NULL, not JSON's: `IS NULL` finds it, as for rows that Prisma writes.
+JSON_VALUE = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 TEXT_LIST = JSON().with_variant(ARRAY(Text()), "postgresql")
 RAW_BYTES = LargeBinary().with_variant(BYTEA(), "postgresql")
 
@@ -64,6 +65,7 @@ def word(kind: type[StrEnum]) -> Enum:
         name=kind.__name__,
         native_enum=False,
         length=32,
+        validate_strings=True,
         values_callable=lambda names: [name.value for name in names],
     )
 
