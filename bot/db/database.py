@@ -60,11 +60,14 @@ class Database:
         """Keep an engine for *url*; the first transaction opens it."""
         self.engine = make_engine(url)
         self._writer = self.engine.execution_options(**{_WRITE: True})
+        # SQLite reads one state of its file anyway (https://sqlite.org/isolation.html).
+        look = {} if is_sqlite(url) else {"isolation_level": "REPEATABLE READ"}
+        self._reader = self.engine.execution_options(**look)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """One consistent look; nothing written in it is kept."""
-        async with self.engine.connect() as connection:
+        async with self._reader.connect() as connection:
             yield connection
 
     @asynccontextmanager
