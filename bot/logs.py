@@ -11,8 +11,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bot.redaction import Redactor
 
-# These tell of every statement and connection below WARNING, with values in them.
-_QUIET: Final = ("aiosqlite", "sqlalchemy", "asyncio", "aiohttp.access", "urllib3")
+# These tell of every statement, connection and plug-in below WARNING, some with values in them.
+_QUIET: Final = ("aiosqlite", "alembic", "sqlalchemy", "asyncio", "aiohttp.access", "urllib3", "httpx2")
 _MAX_DEPTH: Final = 8
 
 

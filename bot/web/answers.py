@@ -43,7 +43,7 @@ async def errors_as_json(
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return answer(error.status, {"error": _sentence(error.status)}, allow)
     except Exception:  # the process entry of each request: a bug must not end the process
-        _log.exception("request failed", method=request.method, path=request.path)
+        _log.exception("request_failed", method=request.method, path=request.path)
         return answer(500, {"error": _sentence(500)})
 
 

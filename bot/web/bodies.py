@@ -49,13 +49,12 @@ class Bodies:
     async def _read(self, request: web.Request) -> bytes:
         try:
             async with asyncio.timeout(self._read_seconds):
-                body = await request.read()
+                return await _joined(request)
         except TimeoutError as error:
             message = f"the body did not arrive within {self._read_seconds:g} seconds"
             raise Refused(HTTPStatus.REQUEST_TIMEOUT, message, {"Connection": "close"}) from error
-        if len(body) > WEBHOOK_MAX_BYTES:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
-        return body
+        except (ConnectionError, web.RequestPayloadError) as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, "the body broke off") from error
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -70,3 +69,15 @@ class Bodies:
             yield
         finally:
             self._large.release()
+
+
+async def _joined(request: web.Request) -> bytes:
+    """The whole body; reading ends where it becomes too large."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > WEBHOOK_MAX_BYTES:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+        parts.append(part)
+    return b"".join(parts)

@@ -135,5 +135,5 @@ def _body(overall: Health, checks: Mapping[str, Check], facts: Facts | None, now
             "failedLastHour": known.failed_last_hour,
             "queue": dict(known.queue),
         },
-        "timestamp": now.isoformat().replace("+00:00", "Z"),
+        "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }

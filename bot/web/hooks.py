@@ -47,7 +47,7 @@ class GitHubHooks:
         logs.bind(installation_id=delivery.installation_id)
         accepted = await self._store(deps.inbox, delivery)
         _log.info(
-            "delivery stored", id=accepted.delivery_id, is_new=accepted.is_new, state=accepted.state.value
+            "delivery_stored", id=accepted.delivery_id, is_new=accepted.is_new, state=accepted.state.value
         )
         if accepted.state is DeliveryState.IGNORED:
             return answer(HTTPStatus.OK, {"delivery": accepted.delivery_id, "state": "ignored"})
@@ -63,6 +63,6 @@ class GitHubHooks:
         except (SQLAlchemyError, OSError, TimeoutError, RetryLater) as error:
             # Not the error itself: SQLAlchemy's words repeat the statement's values, the payload too.
             reason = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
-            _log.warning("delivery cannot be stored", reason=reason)
+            _log.warning("delivery_not_stored", reason=reason)
             message = "the delivery cannot be stored now; send it again later"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, _RETRY) from error

@@ -49,8 +49,8 @@ async def serve_until(stop: asyncio.Event, app: web.Application, listener: socke
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()
-        _log.info("web is listening", address=listener.getsockname()[:2])
+        _log.info("web_listening", address=listener.getsockname()[:2])
         await stop.wait()
-        _log.info("web is stopping")
+        _log.info("web_stopping")
     finally:
         await runner.cleanup()

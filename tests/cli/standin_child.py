@@ -37,6 +37,8 @@ def main() -> int:
     """Report, then behave."""
     behaviour, name, *rest = sys.argv[1:]
     options = dict(word.split("=", 1) for word in rest)
+    # Read before `enter_child`: after it the kernel shows them to root alone.
+    environ = Path("/proc/self/environ").read_text().split("\0")
     settings = enter_child(parent_pid=int(options["--parent-pid"]), settings_fd=int(options["--settings-fd"]))
     sys.stderr.write(f"{name} talks\n")
     is_stubborn = behaviour == "stubborn"
@@ -52,7 +54,7 @@ def main() -> int:
         pid=os.getpid(),
         settings=json.loads(settings),
         options=options,
-        environ=Path("/proc/self/environ").read_text().split("\0"),
+        environ=environ,
         dumpable=ctypes.CDLL(None).prctl(_GET_DUMPABLE, 0, 0, 0, 0),
         descriptors=descriptors(),
     )

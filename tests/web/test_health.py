@@ -53,7 +53,7 @@ async def test_all_well_is_200_and_everything_stands_in_the_answer(site: Site) -
             "sandbox": {"status": "healthy", "message": ""},
         },
         "stats": {"pending": 2, "running": 1, "failedLastHour": 0, "queue": {"waiting": 2}},
-        "timestamp": "2026-11-22T12:00:00Z",
+        "timestamp": "2026-11-22T12:00:00.000Z",
     }
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
 from sqlalchemy.exc import OperationalError
 
 from bot import logs
@@ -21,6 +23,7 @@ from bot.domain.values import Scope
 from bot.errors import RetryLater
 from bot.intake.inbox import Inbox
 from bot.limits import WEBHOOK_MAX_BYTES
+from bot.web.answers import Refused
 from bot.web.app import make_app
 from bot.web.bodies import SMALL_BYTES, Bodies
 from bot.web.deps import WebDeps
@@ -96,6 +99,27 @@ async def test_a_body_that_does_not_arrive_is_given_up(deps: WebDeps) -> None:
         assert "0.01 seconds" in (await response.json())["error"]
 
 
+@pytest.mark.parametrize("failure", [ConnectionResetError(), web.RequestPayloadError()], ids=repr)
+async def test_a_body_that_breaks_off_is_no_bug_of_ours(failure: Exception) -> None:
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    payload = StreamReader(protocol, limit=2**16, loop=asyncio.get_running_loop())
+    payload.feed_data(b"{")
+    payload.set_exception(failure)
+    request = make_mocked_request("POST", HOOK, {"Content-Length": "9"}, payload=payload)
+    with pytest.raises(Refused, match="broke off") as refused:
+        await Bodies().read(request)
+    assert refused.value.status == 400
+
+
+async def test_a_sender_who_hangs_up_does_not_disturb(site: Site) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab".encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await site.deliver(LABELED))[0] == 202
+
+
 async def test_only_some_large_bodies_are_held_at_once(deps: WebDeps) -> None:
     large = b"{" + b" " * SMALL_BYTES + b"}"
     on = asyncio.Event()
@@ -148,7 +172,7 @@ async def test_a_bug_is_answered_without_detail_and_logged_with_the_delivery(
     assert (code_and_words := await site.deliver(LABELED))[0] == 500
     assert "secret detail" not in str(code_and_words)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    told = next(line for line in lines if line["event"] == "request failed")
+    told = next(line for line in lines if line["event"] == "request_failed")
     assert (told["delivery_id"], told["event_name"], told["process"]) == ("guid-1", "issues", "web")
     assert "ZeroDivisionError" in told["exception"]
 
@@ -160,7 +184,7 @@ async def test_no_log_line_holds_a_payload(site: Site, capsys: pytest.CaptureFix
     site.inbox.failure = None
     await site.deliver(LABELED)
     told = capsys.readouterr().err
-    assert "database is locked" in told and "delivery stored" in told
+    assert "database is locked" in told and "delivery_stored" in told
     assert LABELED["issue"]["title"] not in told
 
 
