@@ -56,7 +56,9 @@ class StoredDelivery:
 async def store(scope: Scope, connection: AsyncConnection, delivery: IncomingDelivery) -> Accepted:
     """Insert it, or find the one that came before (same target and GUID, or same body).
 
-    A delivery that had FAILED is taken up again; one that is being worked on or done is not.
+    A delivery that had FAILED is taken up again, unless what came now is of no concern (headers are
+    not signed, so another event's name may stand over the same body); one that is being worked on or
+    done is not.
     """
     system_only(scope)
     row = {
@@ -87,7 +89,7 @@ async def _known(connection: AsyncConnection, delivery: IncomingDelivery) -> Acc
         or_(same_guid, deliveries.c.digest == delivery.digest)
     )
     row = (await connection.execute(found.order_by(deliveries.c.received_at).limit(1))).one()
-    if row.state is not DeliveryState.FAILED:
+    if row.state is not DeliveryState.FAILED or delivery.state is not DeliveryState.RECEIVED:
         return Accepted(row.id, is_new=False, state=row.state)
     await connection.execute(
         update(deliveries)
