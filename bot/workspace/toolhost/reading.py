@@ -96,10 +96,8 @@ def _hits(tree: Tree, parts: tuple[str, ...], search: Callable[[str], object], l
         text = decoded(tree.read(parts)[0])
     except (Trouble, RefusedPath):
         return []
-    if not search(text):
-        return []
     path = "/".join(parts)
-    numbered = enumerate(text.split("\n"), start=1)
+    numbered = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
     found = (f"{path}:{number}: {clip(line, MAX_LINE_CHARS)}" for number, line in numbered if search(line))
     return [hit for hit, _ in zip(found, range(limit), strict=False)]
 
@@ -107,8 +105,10 @@ def _hits(tree: Tree, parts: tuple[str, ...], search: Callable[[str], object], l
 def _searcher(pattern: str, *, is_regex: bool) -> Callable[[str], object]:
     if not pattern:
         raise Trouble("The pattern is empty.")
+    if not is_regex:
+        return lambda line: pattern in line
     try:
-        return re.compile(pattern if is_regex else re.escape(pattern), re.MULTILINE).search
+        return re.compile(pattern).search
     except (re.error, OverflowError, RecursionError) as error:
         raise Trouble(f"The regular expression is not well formed: {error}.") from None
 

@@ -1,0 +1,219 @@
+"""The real tool host process: what it holds, what it survives, how it ends."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from bot.domain.enums import Cause, Tier
+from bot.domain.values import SandboxStatus
+from bot.errors import Permanent
+from bot.workspace.host import MAX_STARTS, ProcessToolHost, launch
+from bot.workspace.toolhost.confine import files_uid
+from bot.workspace.workspace import Checkout
+
+_ATTEMPTS = """
+import encodings.idna, errno, os, socket
+from bot.workspace.toolhost import confine
+print(confine.confine_file_server(os.getppid()).uid)
+connect = lambda: socket.create_connection(("127.0.0.1", PORT))
+run = lambda: os.execv("/bin/true", ["true"])
+signal = lambda: os.kill(os.getppid(), 0)
+for attempt in (connect, socket.socketpair, run, signal, os.fork):
+    try:
+        attempt()
+        print("escaped")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"""
+NO_SANDBOX = SandboxStatus(Tier.NONE, "bubblewrap was not found", "Install it.")
+IS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+async def process(checkout: Checkout) -> ProcessToolHost:
+    """A started host without a sandbox."""
+    host = ProcessToolHost(checkout.tree.parent, NO_SANDBOX, None)
+    await host.start()
+    return host
+
+
+def _proc(pid: int | None, name: str) -> bytes:
+    return Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def _links(pid: int, name: str) -> list[str]:
+    """Where the links in a directory of /proc, or the link itself, lead."""
+    place = Path(f"/proc/{pid}/{name}")
+    return [str(path.readlink()) for path in ([place] if place.is_symlink() else place.iterdir())]
+
+
+async def test_neither_process_has_an_environment(process: ProcessToolHost) -> None:
+    for pid in (process.pid, process.ready["pid"]):
+        if IS_ROOT:
+            assert _proc(pid, "environ") == b""
+        else:
+            with pytest.raises(PermissionError):
+                _proc(pid, "environ")
+    await process.close()
+
+
+async def test_the_file_server_is_nobody_with_nothing(process: ProcessToolHost) -> None:
+    lines = _proc(process.ready["pid"], "status").decode().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    assert {int(uid) for uid in status["Uid"].split()} == {files_uid()}
+    assert status["CapEff"].strip("0") == ""
+    assert status["CapPrm"].strip("0") == ""
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert process.ready["uid"] == files_uid() != 0
+    assert process.ready["resolver"] in {"open_by_kernel", "open_by_walk"}
+    await process.close()
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may make a network namespace without a user namespace")
+async def test_a_root_service_gives_the_file_server_a_network_of_its_own(process: ProcessToolHost) -> None:
+    assert process.ready["has_own_network"] is True
+    assert _links(process.ready["pid"], "ns/net") != _links(os.getpid(), "ns/net")
+    await process.close()
+
+
+async def test_the_process_holds_pipes_and_two_directories_and_nothing_else(process: ProcessToolHost) -> None:
+    if not IS_ROOT:
+        pytest.skip("a process that is not dumpable shows its files to root only")
+    links = _links(process.ready["pid"], "fd")
+    directories = sorted(link for link in links if link.startswith("/") and link != "/dev/null")
+    assert [Path(link).name for link in directories] == ["originals", "tree"]
+    assert all(link.startswith("pipe:") or link == "/dev/null" or link in directories for link in links)
+    await process.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/proc/self/environ",
+        "/proc/{worker}/environ",
+        "../../etc/passwd",
+        "link",
+        ".git/config",
+        ".GIT/hooks/x",
+    ],
+)
+async def test_a_model_that_obeys_an_attacker_gets_one_sentence(
+    process: ProcessToolHost, checkout: Checkout, path: str
+) -> None:
+    (checkout.tree / "link").symlink_to("/etc/passwd")
+    result = await process.call("read_file", {"path": path.format(worker=os.getpid())}, timeout_seconds=10)
+    assert result.refused
+    assert result.text.startswith("Refused: this path is not one")
+    await process.close()
+
+
+async def test_without_a_sandbox_nothing_runs_and_the_record_says_why(process: ProcessToolHost) -> None:
+    record = await process.verify("touch /tmp/ran", timeout_seconds=10)
+    assert (record.exit_code, record.tier, record.reason) == (None, Tier.NONE, "bubblewrap was not found")
+    assert not record.passed
+    await process.close()
+
+
+async def test_a_call_that_takes_too_long_is_stopped_and_the_work_is_kept(process: ProcessToolHost) -> None:
+    await process.call("write_file", {"path": "kept.txt", "content": "kept"}, timeout_seconds=10)
+    first = process.pid
+    os.kill(process.ready["pid"], signal.SIGSTOP)
+    result = await process.call("git_diff", {}, timeout_seconds=0.2)
+    assert (result.text, result.is_error) == ("The tool was stopped after 0.2 seconds.", True)
+    assert [change.path for change in await process.changes()] == ["kept.txt"]
+    assert process.pid != first
+    await process.close()
+
+
+async def test_a_host_that_is_killed_is_started_again_but_not_for_ever(process: ProcessToolHost) -> None:
+    for _ in range(MAX_STARTS - 1):
+        os.kill(process.pid or 0, signal.SIGKILL)
+        result = await process.call("git_diff", {}, timeout_seconds=10)
+        assert "ended during the call" in result.text
+        assert (await process.call("git_diff", {}, timeout_seconds=10)).text == "Nothing is changed."
+    os.kill(process.pid or 0, signal.SIGKILL)
+    await process.call("git_diff", {}, timeout_seconds=10)
+    with pytest.raises(Permanent, match="ended too often") as caught:
+        await process.call("git_diff", {}, timeout_seconds=10)
+    assert caught.value.cause is Cause.SANDBOX_ERROR
+
+
+async def test_the_file_server_dies_with_its_broker(process: ProcessToolHost) -> None:
+    child = os.pidfd_open(process.ready["pid"])
+    os.kill(process.pid or 0, signal.SIGKILL)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(child, ended.set)
+    await asyncio.wait_for(ended.wait(), 5)
+    asyncio.get_running_loop().remove_reader(child)
+    os.close(child)
+    await process.close()
+
+
+async def test_changes_of_a_killed_host_are_an_error_of_the_sandbox(process: ProcessToolHost) -> None:
+    os.kill(process.pid or 0, signal.SIGKILL)
+    with pytest.raises(Permanent, match="did not say what was changed"):
+        await process.changes()
+    await process.close()
+
+
+async def test_a_closed_host_stays_closed(process: ProcessToolHost) -> None:
+    await process.close()
+    await process.close()
+    with pytest.raises(Permanent, match="closed"):
+        await process.call("git_diff", {}, timeout_seconds=10)
+
+
+async def test_a_host_that_cannot_start_is_an_error_in_words(checkout: Checkout) -> None:
+    (checkout.tree.parent / "originals").mkdir()
+    (checkout.tree.parent / "originals" / "0.json").mkdir()
+    host = ProcessToolHost(checkout.tree.parent, NO_SANDBOX, None)
+    with pytest.raises(Permanent, match="does not start"):
+        await host.start()
+
+
+def test_the_tool_host_imports_the_standard_library_only(tmp_path: Path) -> None:
+    for name in ("tree", "originals"):
+        (tmp_path / name).mkdir()
+        os.chown(tmp_path / name, files_uid(), -1)
+    fds = [os.open(tmp_path / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tree", "originals")]
+    start = launch(tmp_path, None, tree_fd=fds[0], originals_fd=fds[1])
+    argv = [start.argv[0], "-X", "importtime", *start.argv[1:]]
+    done = subprocess.run(
+        argv, env=start.environment, pass_fds=start.descriptors, input=b"", capture_output=True, check=True
+    )
+    loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.decode().splitlines()}
+    assert b'"ready": true' in done.stdout
+    assert "json" in loaded
+    assert not loaded & set(packages_distributions()) - {"bot", "_distutils_hack"}
+    for fd in fds:
+        os.close(fd)
+
+
+def test_nothing_secret_could_stand_in_the_arguments() -> None:
+    start = launch(Path("/data/jobs/1"), "/usr/bin/bwrap", tree_fd=5, originals_fd=6)
+    assert start.argv[1:] == (
+        "-I",
+        "-m",
+        "bot.workspace.toolhost",
+        "5",
+        "6",
+        "/data/jobs/1",
+        "/usr/bin/bwrap",
+    )
+    assert start.environment == {}
+
+
+def test_the_file_server_can_neither_connect_nor_start_nor_signal_anything() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code = _ATTEMPTS.replace("PORT", str(listener.getsockname()[1]))
+        argv = [sys.executable, "-I", "-c", code]
+        done = subprocess.run(argv, env={}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(files_uid()), *(["EPERM"] * 4), "EAGAIN"]
