@@ -95,9 +95,10 @@ def _repaired(found: dict[str, Any]) -> dict[str, Any]:
     account = listed["schema"]["items"]["properties"]["account"]
     account["anyOf"] = account.pop("allOf")
     _straighten(found)
-    content = found["paths"]["/repos/{owner}/{repo}/contents/{path}"]["put"]["responses"]["409"]["content"]
-    schema = content["application/json"]["schema"]
-    schema["anyOf"] = schema.pop("oneOf")
+    for path, method, status in (("contents/{path}", "put", "409"), ("git/blobs", "post", "422")):
+        answer = found["paths"]["/repos/{owner}/{repo}/" + path][method]["responses"][status]
+        schema = answer["content"]["application/json"]["schema"]
+        schema["anyOf"] = schema.pop("oneOf")
     reply = found["paths"]["/repos/{owner}/{repo}/pulls/{pull_number}/comments"]["post"]["requestBody"]
     review = reply["content"]["application/json"]["schema"]
     review["anyOf"] = [{"required": review.pop("required")}, {"required": ["body", "in_reply_to"]}]
@@ -141,7 +142,7 @@ def _templates() -> list[tuple[re.Pattern[str], str]]:
 
 def _sealed(path: str) -> str:
     """The path with the slashes of its last value percent-encoded (trap 1)."""
-    match = _SLASHES.fullmatch(path)
+    match = _SLASHES.fullmatch(f"{path}/" if path.endswith("/contents") else path)
     if match is None:
         return path
     value = quote(unquote(match["value"]), safe="") or "."

@@ -65,7 +65,8 @@ async def write_tree(bare: Bare, base: str | None, entries: Sequence[Entry]) -> 
     for entry in entries:
         await _check_entry(bare, entry)
     with tempfile.TemporaryDirectory() as folder:
-        extra = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+        # git reads a tree into a folder of the index only where there is a work tree.
+        extra = {"GIT_INDEX_FILE": str(Path(folder, "index")), "GIT_DIR": str(bare.path), "GIT_WORK_TREE": folder}
         try:
             await bare.run("read-tree", base_tree or "--empty", extra=extra)
             for entry in entries:
