@@ -15,14 +15,14 @@ import bot
 
 # What a child may see of our environment. Everything else of ours reaches it through the settings
 # pipe, and what a child does not know it cannot hand to git, to a tool or to a sandbox.
-_ALLOWED_NAMES: Final = frozenset(
+ALLOWED_NAMES: Final = frozenset(
     {
         "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
         "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
         "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
     }
 )  # fmt: skip
-_ALLOWED_BEGINNINGS: Final = ("LC_", "PYTHON", "COVERAGE_")
+ALLOWED_BEGINNINGS: Final = ("LC_", "PYTHON", "COVERAGE_")
 
 CommandBuilder: TypeAlias = Callable[[str], Sequence[str]]
 
@@ -81,7 +81,7 @@ def start(
 
 def _is_allowed(name: str) -> bool:
     """Whether a child may see the variable *name* (proxy variables are used in both cases)."""
-    return name.upper() in _ALLOWED_NAMES or name.startswith(_ALLOWED_BEGINNINGS)
+    return name.upper() in ALLOWED_NAMES or name.startswith(ALLOWED_BEGINNINGS)
 
 
 @contextlib.contextmanager

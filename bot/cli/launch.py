@@ -13,7 +13,7 @@ from bot import __version__
 from bot.cli.children import ChildSpec, CommandBuilder, product_command, start
 from bot.cli.supervisor import Signals, Supervisor
 from bot.cli.terminal import EXIT_FAILED, EXIT_MISUSED, say
-from bot.config import Role, Settings, masked_url, to_json
+from bot.config import Role, Settings, to_json
 from bot.errors import ConfigError, Problem, UserError
 from bot.process import Doorbell
 
@@ -105,8 +105,15 @@ def announcement(plan: Launch, listener: socket.socket | None) -> str:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         where = f"listening on http://{shown}:{port} (webhooks: /webhooks/github)"
-    database = masked_url(plan.settings.database_url)
+    database = _shown(plan.settings.database_url)
     return f"issuewright {__version__} {where} · database {database} · Ctrl-C stops"
+
+
+def _shown(url: str) -> str:
+    """The database in short: what it is and where, without user and password."""
+    kind, place = url.split("://", 1)
+    is_file = kind.startswith("sqlite")
+    return f"{kind.split('+', 1)[0]} {place.removeprefix('/') if is_file else place.rpartition('@')[2]}"
 
 
 def _start(plan: Launch, spec: ChildSpec) -> "subprocess.Popen[bytes]":

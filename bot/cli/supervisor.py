@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
@@ -184,27 +184,21 @@ class Supervisor:
         """Ask all children to end, and after *patience_seconds*, or when hurried, end them."""
         running = self._running()
         deadline = self._monotonic() + patience_seconds
-        _signal(running, signal.SIGTERM)
-        while running and not self._waiter.is_hurried and (left_seconds := deadline - self._monotonic()) > 0:
-            self._waiter.wait(min(_POLL_SECONDS, left_seconds))
+        for process in running.values():
+            process.terminate()
+        while running and not self._waiter.is_hurried and (left := deadline - self._monotonic()) > 0:
+            self._waiter.wait(min(_POLL_SECONDS, left))
             running = self._running()
         if running:
-            say(f"issuewright: ending {', '.join(child.name for child in running)} at once")
-        _signal(running, signal.SIGKILL)
-        for child in running:
-            if child.process:
-                child.process.wait()
+            say(f"issuewright: ending {', '.join(running)} at once")
+        for process in running.values():
+            process.kill()
+            process.wait()
 
-    def _running(self) -> list[_Watched]:
-        """The children that have not ended."""
-        return [child for child in self._children if child.process and child.process.poll() is None]
-
-
-def _signal(children: Sequence[_Watched], number: signal.Signals) -> None:
-    """Send *number* to each of *children* that still runs (Popen checks, so no other process is hit)."""
-    for child in children:
-        if child.process:
-            child.process.send_signal(number)
+    def _running(self) -> "dict[str, subprocess.Popen[bytes]]":
+        """The processes that have not ended, by name."""
+        started = {child.name: child.process for child in self._children}
+        return {name: process for name, process in started.items() if process and process.poll() is None}
 
 
 def _how(code: int) -> str:

@@ -12,7 +12,7 @@ from bot.web.answers import SERVER_NAME
 
 # A proxy in front keeps idle connections for 60 s by default (nginx, AWS); we must be the longer one.
 # It is also the time within which the first header block of a connection must have come.
-_KEEPALIVE_SECONDS: Final = 75.0
+KEEPALIVE_SECONDS: Final = 75.0
 _LINGER_SECONDS: Final = 5.0
 _DRAIN_SECONDS: Final = 20.0
 _MAX_LINE_BYTES: Final = 8190
@@ -31,15 +31,24 @@ async def serve(app: web.Application, listener: socket.socket) -> None:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-async def serve_until(stop: asyncio.Event, app: web.Application, listener: socket.socket) -> None:
-    """Answer on *listener* until *stop* is set; the socket is closed at the end."""
+async def serve_until(
+    stop: asyncio.Event,
+    app: web.Application,
+    listener: socket.socket,
+    *,
+    keepalive_seconds: float = KEEPALIVE_SECONDS,
+) -> None:
+    """Answer on *listener* until *stop* is set; the socket is closed at the end.
+
+    A connection on which no whole request head came for *keepalive_seconds* is closed.
+    """
     # What is no HTTP never reaches the application; aiohttp answers it and would name its versions.
     web_response.SERVER_SOFTWARE = SERVER_NAME  # type: ignore[attr-defined]
     runner = web.AppRunner(
         app,
         access_log=None,
         auto_decompress=False,
-        keepalive_timeout=_KEEPALIVE_SECONDS,
+        keepalive_timeout=keepalive_seconds,
         lingering_time=_LINGER_SECONDS,
         max_line_size=_MAX_LINE_BYTES,
         max_field_size=_MAX_LINE_BYTES,

@@ -34,7 +34,8 @@ def this_process_stays_open() -> Iterator[None]:
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """The environment of a full start."""
-    kept = {name: text for name, text in os.environ.items() if name == "PATH" or name.startswith("COVERAGE_")}
+    beginnings = ("COVERAGE_", "PYTHON")
+    kept = {name: text for name, text in os.environ.items() if name == "PATH" or name.startswith(beginnings)}
     own = {"ISSUEWRIGHT_DATA_DIR": str(tmp_path / "data"), "UNRELATED": "canary-unrelated"}
     return kept | CANARIES | {"GITHUB_PRIVATE_KEY": new_key()} | own
 

@@ -13,7 +13,8 @@ from typing import TypeAlias
 import pytest
 
 from bot.cli.children import product_command
-from bot.cli.launch import listen, log_directory
+from bot.cli.launch import Launch, announcement, listen, log_directory
+from bot.config import Settings
 from bot.errors import ConfigError, UserError
 from tests.cli.conftest import CANARIES, Command
 
@@ -27,7 +28,7 @@ def test_web_and_worker_start_as_siblings_and_say_where(start: Start) -> None:
     told = [command.told() for _ in range(2)]
     announced = next(line for line in told if "listening" in line)
     assert re.search(r"listening on http://127\.0\.0\.1:\d+ \(webhooks: /webhooks/github\)", announced)
-    assert "issuewright.db · Ctrl-C stops" in announced
+    assert re.search(r" · database sqlite /\S+/data/issuewright\.db · Ctrl-C stops$", announced)
 
 
 def test_each_child_is_told_only_its_own_secrets(start: Start) -> None:
@@ -180,6 +181,23 @@ def test_a_port_in_use_is_one_clear_sentence() -> None:
         listen("127.0.0.1", taken.getsockname()[1])
 
 
+def test_a_port_that_is_not_for_this_user_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> socket.socket:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("bot.cli.launch.socket.create_server", refused)
+    with pytest.raises(UserError, match="above 1023"):
+        listen("127.0.0.1", 80)
+
+
+def test_the_announcement_shows_where_a_database_is_but_nobody_s_name() -> None:
+    url = "postgresql+asyncpg://me:hunter2@db.example:5432/issues?ssl=require"
+    settings = Settings(data_dir=Path("/x"), database_url=url)
+    told = announcement(Launch(settings, has_web=False, has_worker=True), None)
+    assert "working on jobs · database postgresql db.example:5432/issues?ssl=require" in told
+    assert "hunter2" not in told
+
+
 def test_an_unknown_address_is_a_mistake_of_the_command_line() -> None:
     with pytest.raises(ConfigError) as refused:
         listen("192.0.2.1", 0)
@@ -189,6 +207,9 @@ def test_an_unknown_address_is_a_mistake_of_the_command_line() -> None:
 def test_an_ipv6_address_is_listened_on() -> None:
     with listen("::1", 0) as listener:
         assert listener.family is socket.AF_INET6
+        settings = Settings(data_dir=Path("/x"), database_url="sqlite+aiosqlite:////x/y.db")
+        plan = Launch(settings, has_web=True, has_worker=False)
+        assert f"http://[::1]:{listener.getsockname()[1]} " in announcement(plan, listener)
 
 
 def test_a_log_folder_that_cannot_be_made_is_a_mistake_of_the_command_line(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.domain.enums import Tier
 from bot.web.app import make_app
 from bot.web.deps import Facts, WebDeps, WorkerFacts
-from bot.web.server import serve_until
+from bot.web.server import KEEPALIVE_SECONDS, serve_until
 from tests.fakes import ManualClock
 
 SECRET = "It's a Secret to Everybody"
@@ -95,12 +95,14 @@ class Site:
 
 
 @asynccontextmanager
-async def running(app: web.Application) -> AsyncIterator[tuple[ClientSession, int]]:
+async def running(
+    app: web.Application, *, keepalive_seconds: float = KEEPALIVE_SECONDS
+) -> AsyncIterator[tuple[ClientSession, int]]:
     """Serve *app* as the product does; gives a client and the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve_until(stop, app, listener))
+    serving = asyncio.create_task(serve_until(stop, app, listener, keepalive_seconds=keepalive_seconds))
     try:
         async with ClientSession(f"http://127.0.0.1:{port}", auto_decompress=False) as client:
             yield client, port

@@ -13,7 +13,7 @@ from aiohttp import web
 from bot.web.app import make_app
 from bot.web.deps import WebDeps
 from bot.web.server import serve
-from tests.web.conftest import HOOK, Site
+from tests.web.conftest import HOOK, Site, running
 
 
 async def raw(port: int, request: bytes) -> str:
@@ -74,6 +74,12 @@ async def test_what_is_no_good_http_is_answered_400_without_versions(
     answer = await raw(site.port, request_bytes)
     assert answer.startswith(("HTTP/1.1 400", "HTTP/1.0 400"))
     assert "aiohttp" not in answer and "Python" not in answer
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /webhooks/github HTTP/1.1\r\nX-Slow: "])
+async def test_a_connection_without_a_request_is_closed(deps: WebDeps, begun: bytes) -> None:
+    async with running(make_app(deps), keepalive_seconds=0.01) as (_, port):
+        assert await asyncio.wait_for(raw(port, begun), timeout=60) == ""
 
 
 async def test_sigterm_finishes_what_has_begun_and_takes_no_more(deps: WebDeps) -> None:

@@ -1,0 +1,58 @@
+"""What the health page learns from a real database, and from one that is away."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.db import migrate, workers
+from bot.db.database import Database
+from bot.db.workers import WorkerReport
+from bot.domain.enums import Tier
+from bot.domain.values import Scope
+from bot.web.status import DatabaseStatus
+from tests.fakes import ManualClock
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+    await migrate.upgrade(url)
+    made = Database(url)
+    yield made
+    await made.close()
+
+
+def report(name: str, clock: ManualClock, silent_seconds: float) -> WorkerReport:
+    """A heartbeat, *silent_seconds* ago."""
+    then = clock.now() - timedelta(seconds=silent_seconds)
+    return WorkerReport(
+        name, "host", 1, "0.1.0", Tier.NONE, "no bwrap", "ok", then, None, None, 0, then, then
+    )
+
+
+async def test_the_facts_are_those_of_the_workers_that_live(database: Database, clock: ManualClock) -> None:
+    async with database.write() as connection:
+        for name, silent_seconds in (("new", 5.0), ("old", 31.0)):
+            await workers.beat(Scope.system(), connection, report(name, clock, silent_seconds))
+    status = DatabaseStatus(database, clock, worker_silence_seconds=30)
+    assert await status.is_ready()
+    facts = await status.facts()
+    assert facts is not None
+    (worker,) = facts.workers
+    assert (worker.sandbox_tier, worker.sandbox_reason) == (Tier.NONE, "no bwrap")
+    assert (worker.model_word, worker.github_word) == ("ok", None)
+    assert (facts.pending, facts.running, facts.failed_last_hour) == (0, 0, 0)
+    assert dict(facts.queue) == {"admitted": 0, "deliveries": 0}
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+asyncpg://me@127.0.0.1:1/x", "sqlite+aiosqlite:////nowhere/at/all/x.db"]
+)
+async def test_a_database_that_is_away_is_told_and_never_raised(url: str, clock: ManualClock) -> None:
+    database = Database(url)
+    status = DatabaseStatus(database, clock, worker_silence_seconds=30)
+    assert not await status.is_ready()
+    assert await status.facts() is None
+    await database.close()
