@@ -6,7 +6,7 @@ from bot.standin.forge import refusals
 from bot.standin.forge.actions import Writer, check_body, check_title, new_thread, set_state, touch
 from bot.standin.forge.events import thread_event
 from bot.standin.forge.history import count_commits, merge_base
-from bot.standin.forge.plumbing import Bare
+from bot.standin.forge.plumbing import Bare, GitRefused
 from bot.standin.forge.stage import Stage
 from bot.standin.forge.state import Pull, Repository, Thread, User
 from bot.standin.forge.trees import Person, write_commit
@@ -90,7 +90,10 @@ async def merge_pull(stage: Stage, repository: Repository, thread: Thread, sende
     head, base = await bare.branch(pull.head), await bare.branch(pull.base)
     if head is None or base is None:
         raise refusals.invalid("PullRequest", "head")
-    merged = await bare.text("merge-tree", "--write-tree", base, head)
+    try:
+        merged = await bare.text("merge-tree", "--write-tree", base, head)
+    except GitRefused:
+        raise refusals.Refusal(405, "Pull Request is not mergeable") from None
     person = Person(sender.login, f"{sender.login}@example.com", now)
     pull.merge_commit_sha = await write_commit(
         bare,
