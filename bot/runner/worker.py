@@ -64,14 +64,10 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until *stop* is set, then hand the jobs back and leave."""
         self.started_at = self.clock.now()
-        loops = [
-            self._listen,
-            self._forever(self._pump),
-            self._forever(self._mail),
-            self._forever(self._beat),
-        ]
-        tasks = [asyncio.create_task(each()) for each in loops]
-        tasks += [asyncio.create_task(self._serve()) for _ in range(self.concurrency)]
+        loops: list[Coroutine[Any, Any, None]] = [self._listen()]
+        loops += [self._forever(self._pump), self._forever(self._mail), self._forever(self._beat)]
+        loops += [self._serve() for _ in range(self.concurrency)]
+        tasks = [asyncio.create_task(loop) for loop in loops]
         log.info("worker_started", worker_id=self.id, sandbox=self.sandbox.tier.value)
         try:
             stopping = asyncio.create_task(stop.wait())
