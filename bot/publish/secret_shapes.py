@@ -5,7 +5,7 @@ import html
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 # Sources: https://docs.github.com/en/code-security/secret-scanning/introduction/supported-secret-scanning-patterns
@@ -13,14 +13,14 @@ from typing import Final
 SHAPES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
-        ("GitHub token", r"(?<![A-Za-z0-9])gh[opusr]_[A-Za-z0-9_.\-]{20,}"),
+        ("GitHub token", r"gh[opusr]_(?=[\w.-]{0,80}\d)(?=[\w.-]{0,80}[A-Z])[\w.-]{20,}"),
         ("GitHub fine-grained token", r"github_pat_[A-Za-z0-9_]{22,}"),
         ("Anthropic key", r"sk-ant-[A-Za-z0-9_\-]{16,}"),
         (
             "OpenAI key",
-            r"(?<![A-Za-z0-9])sk-(?:proj-|svcacct-|admin-)?(?=[\w-]{0,200}\d)(?=[\w-]{0,200}[A-Z])[\w-]{24,}",
+            r"sk-(?:(?:proj|svcacct|admin)-[\w-]{24,}|(?=[A-Za-z0-9]{0,80}\d)[A-Za-z0-9]{32,})",
         ),
-        ("AWS access key id", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+        ("AWS access key id", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
         (
             "AWS secret key",
             (
@@ -28,20 +28,20 @@ SHAPES: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
                 r"(?=\S{0,39}\d)(?-i:(?=\S{0,39}[A-Z])[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])"
             ),
         ),
-        ("Slack token", r"(?<![A-Za-z0-9])xox[abeprs]-(?:\d-)?[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,}"),
+        ("Slack token", r"xox[abeprs]-(?:\d-)?[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,}"),
         ("Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9_/+-]{20,}"),
         ("private key", r"-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----[\s\S]{0,300}?[A-Za-z0-9+/]{40}"),
         ("JSON web token", r"eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10}"),
         ("Google API key", r"AIza[0-9A-Za-z_-]{35}"),
         ("Google OAuth secret", r"GOCSPX-[A-Za-z0-9_-]{28}"),
-        ("Stripe key", r"(?<![A-Za-z0-9])(?:sk|rk)_(?:live|test)_[0-9A-Za-z]{16,}|whsec_[A-Za-z0-9]{24,}"),
+        ("Stripe key", r"(?:sk|rk)_(?:live|test)_[0-9A-Za-z]{16,}|whsec_[A-Za-z0-9]{24,}"),
         ("npm token", r"npm_[A-Za-z0-9]{36}"),
         ("PyPI token", r"pypi-[A-Za-z0-9_-]{40,}"),
         ("GitLab token", r"gl(?:pat|dt|rt|ptt|cbt)-[A-Za-z0-9_.-]{20,}"),
         ("SendGrid key", r"SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,}"),
-        ("Twilio key", r"(?<![A-Za-z0-9])SK[0-9a-f]{32}(?![0-9a-f])"),
+        ("Twilio key", r"SK[0-9a-f]{32}(?![0-9a-f])"),
         ("Azure connection string", r"(?i)(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,}={0,2}"),
-        ("Hugging Face token", r"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{30,}"),
+        ("Hugging Face token", r"hf_[A-Za-z0-9]{30,}"),
         ("DigitalOcean token", r"do[opr]_v1_[0-9a-f]{64}"),
     )
 )
@@ -64,20 +64,21 @@ LONG_KNOWN_CHARS: Final = 32
 CUT_CHARS: Final = 10
 
 
-def find_secrets(text: str, known: Iterable[str] = ()) -> tuple[str, ...]:
+def find_secrets(text: str, known: Sequence[str] = ()) -> tuple[str, ...]:
     """The names of what was found in *text*, sorted; never the values.
 
     *known* values are looked for as they are, in base64, in hex and reversed, also when they are
     spread over white space. Values shorter than 8 characters are not looked for.
     """
     found: set[str] = set()
-    for view in {text, _unescaped(text)}:
+    views = {text, _unescaped(text)}
+    for view in views:
         found |= {name for name, pattern in SHAPES if pattern.search(view)}
         if any(not _PLACEHOLDER.fullmatch(match[1]) for match in _URL_PASSWORD.finditer(view)):
             found.add("password in a URL")
         if any(_is_random(match[1]) for match in _NAMED_VALUE.finditer(view)):
             found.add("named secret")
-    if _holds_known(text, known):
+    if any(_holds_known(view, value) for view in views for value in known):
         found.add("known secret")
     return tuple(sorted(found))
 
@@ -100,20 +101,16 @@ def _entropy_bits(value: str) -> float:
     return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
 
 
-def _holds_known(text: str, known: Iterable[str]) -> bool:
-    """Whether a known value stands in *text* in one of its spellings, white space ignored."""
+def _holds_known(text: str, value: str) -> bool:
+    """Whether a known *value* stands in *text* in one of its spellings, white space ignored."""
+    whole = "".join(value.split())
+    if len(whole) < MIN_KNOWN_CHARS:
+        return False
+    core = whole[CUT_CHARS:-CUT_CHARS] if len(whole) >= LONG_KNOWN_CHARS else whole
     squeezed = "".join(text.split())
-    folded = squeezed.lower()
-    for value in known:
-        whole = "".join(value.split())
-        if len(whole) < MIN_KNOWN_CHARS:
-            continue
-        core = whole[CUT_CHARS:-CUT_CHARS] if len(whole) >= LONG_KNOWN_CHARS else whole
-        if core in squeezed or core[::-1] in squeezed or core.encode().hex() in folded:
-            return True
-        if any(spelling in squeezed for raw in (core, value) for spelling in _base64(raw)):
-            return True
-    return False
+    if core in squeezed or core[::-1] in squeezed or core.encode().hex() in squeezed.lower():
+        return True
+    return any(spelling in squeezed for raw in (core, value) for spelling in _base64(raw))
 
 
 def _base64(value: str) -> Iterator[str]:
