@@ -117,6 +117,7 @@ def _worker(parts: Parts, bell: Doorbell | None, network: Mapping[str, str]) -> 
         concurrency=settings.agent_max_concurrency,
         heartbeat_seconds=settings.heartbeat_seconds,
         poll_seconds=settings.poll_seconds,
+        is_enabled=settings.agent_enabled,
         bell=bell,
     )
 

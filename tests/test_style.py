@@ -31,7 +31,7 @@ BROAD_EXCEPTS = {
     "bot/workspace/toolhost/server.py": "the tool host answers with an error line instead of dying",
 }
 # Configuration, commands and stand-ins; and the probe that shows what the sandbox's environment is.
-READS_ENVIRONMENT = re.compile(r"bot/(config\w*\.py|cli/.*|standin/.*|workspace/escape_attempts\.py)")
+READS_ENVIRONMENT = re.compile(r"bot/(app\.py|config\w*\.py|cli/.*|standin/.*|workspace/escape_attempts\.py)")
 ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
 FORBIDDEN_NAMES = re.compile(r"(^|_)(utils?|helpers?|managers?|common|misc)(_|$)")
 LEFT_OVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")

@@ -69,7 +69,7 @@ class StandIns:
         url = f"{self.at.forge_url}/_forge/{action}"
         async with self.session.post(url, json=given) as answer:
             found = await answer.json()
-            if answer.status != 200:  # noqa: PLR2004 - the one good answer of the stand-in
+            if answer.status != 200:
                 raise UserError(f"the stand-in refused {action}: {found}")
             return found
 
@@ -141,7 +141,7 @@ class Product:
     async def _is_ready(self) -> bool:
         try:
             async with self.session.get(f"{self.url}/readyz") as answer:
-                return answer.status == 200  # noqa: PLR2004 - what /readyz promises
+                return answer.status == 200
         except aiohttp.ClientError:
             return False
 

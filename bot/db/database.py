@@ -25,9 +25,13 @@ def make_engine(url: str) -> AsyncEngine:
         return create_async_engine(
             url,
             pool_pre_ping=True,
+            # An error repeats no values: payloads are people's text.
+            hide_parameters=True,
             connect_args={"server_settings": {"timezone": "UTC"}, "timeout": 10},
         )
-    engine = create_async_engine(url, execution_options={"schema_translate_map": {OWN_SCHEMA: None}})
+    engine = create_async_engine(
+        url, hide_parameters=True, execution_options={"schema_translate_map": {OWN_SCHEMA: None}}
+    )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

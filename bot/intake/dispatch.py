@@ -79,7 +79,9 @@ class Dispatcher:
         payload = _parse(delivery.payload)
         if payload is None:
             return []
-        intents = self.route(Event(delivery.event, delivery.action, payload))
+        # The action of a large body was left for us to read.
+        action = delivery.action or _text(payload.get("action"))
+        intents = self.route(Event(delivery.event, action, payload))
         decided = [await self.applier.decide(intent) for intent in intents]
         return [change for change in decided if change is not None]
 
@@ -121,3 +123,7 @@ def _parse(payload: bytes | None) -> Json | None:
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -55,6 +55,7 @@ class Worker:
     concurrency: int
     heartbeat_seconds: float
     poll_seconds: float
+    is_enabled: bool = True
     bell: Bell | None = None
     started_at: datetime = field(init=False)
     running: int = field(default=0, init=False)
@@ -108,6 +109,8 @@ class Worker:
         while await self.dispatcher.run_once():
             self._mail_waits.set()
         await self.reaper.run_once()
+        if not self.is_enabled:
+            return
         async with self.database.write() as connection:
             admitted = await schedule.admit(
                 Scope.system(), connection, now=self.clock.now(), readmit_after=READMIT_AFTER
