@@ -22,11 +22,14 @@ async def append(
 ) -> int:
     """Add an event to the scope's organization inside the caller's transaction; returns its number.
 
-    The organization's row is locked, so that two writers number one after the other.
+    The organization's row is locked, so that two writers number one after the other; in a mode that
+    lets others refer to it, else two submits, which do so first, would wait for each other.
     """
     organization_id = scope.organization_id
     await connection.execute(
-        select(organizations.c.id).where(organizations.c.id == organization_id).with_for_update()
+        select(organizations.c.id)
+        .where(organizations.c.id == organization_id)
+        .with_for_update(key_share=True)
     )
     last = await connection.scalar(
         select(func.max(events.c.sequence)).where(events.c.organization_id == organization_id)

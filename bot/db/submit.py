@@ -95,8 +95,9 @@ async def _issue(scope: Scope, connection: AsyncConnection, submission: Submissi
     found = (await connection.execute(statement)).first()
     triage, snapshot = submission.triage, submission.origin.snapshot
     if found is not None:
-        if found.status in FINAL_ISSUES:
-            check_issue(found.status, IssueStatus.QUEUED, By.PERSON)
+        if found.status in FINAL_ISSUES or found.status is IssueStatus.PENDING:
+            by = By.SUBMIT if found.status is IssueStatus.PENDING else By.PERSON
+            check_issue(found.status, IssueStatus.QUEUED, by)
             await connection.execute(
                 update(agent_issues)
                 .where(agent_issues.c.id == found.id)
