@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, exists, func, literal, or_, select, update
+from sqlalchemy import Select, and_, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import events, jobs
 from bot.db.columns import UtcTimestamp
 from bot.db.scope import system_only, within
 from bot.db.tables import agent_jobs, job_runs, job_steps
+from bot.db.turns import take_turn
 from bot.domain.enums import IssueStatus, JobStatus
 from bot.domain.states import By, check_job
 from bot.domain.values import ClaimedJob, Scope
@@ -36,35 +38,29 @@ async def admit(
     longer than *readmit_after* ago and never claimed is handed out again: its engine lost it.
     """
     system_only(scope)
+    await take_turn(connection, "admit")
     stale = now - readmit_after
-    active = await _active(connection, stale)
-    candidates = (
-        select(agent_jobs.c.id, agent_jobs.c.organization_id)
-        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
-        .where(
-            agent_jobs.c.status == JobStatus.PENDING,
-            or_(job_runs.c.wake_at.is_(None), job_runs.c.wake_at <= now),
-            or_(job_runs.c.admitted_at.is_(None), job_runs.c.admitted_at <= stale),
-        )
-        .order_by(agent_jobs.c.priority, agent_jobs.c.created_at, agent_jobs.c.id)
+    active, waiting = _active(stale).subquery(), _waiting(now, stale).subquery()
+    statement = (
+        select(waiting.c.id)
+        .outerjoin(active, active.c.organization_id == waiting.c.organization_id)
+        .where(waiting.c.place + func.coalesce(active.c.jobs, 0) <= ORGANIZATION_CAP)
+        .order_by(waiting.c.priority, waiting.c.created_at, waiting.c.id)
         .limit(limit)
     )
-    admitted: list[str] = []
-    for row in (await connection.execute(candidates)).all():
-        if active.get(row.organization_id, 0) >= ORGANIZATION_CAP:
-            continue
-        active[row.organization_id] = active.get(row.organization_id, 0) + 1
-        admitted.append(row.id)
-    if admitted:
-        await connection.execute(
-            update(job_runs).where(job_runs.c.job_id.in_(admitted)).values(admitted_at=now)
-        )
+    admitted = list((await connection.execute(statement)).scalars())
+    # Locked in one order: a cancel locks several runs too.
+    chosen = job_runs.c.job_id.in_(admitted)
+    await connection.execute(
+        select(job_runs.c.job_id).where(chosen).order_by(job_runs.c.job_id).with_for_update()
+    )
+    await connection.execute(update(job_runs).where(chosen).values(admitted_at=now))
     return admitted
 
 
-async def _active(connection: AsyncConnection, stale: datetime) -> dict[str, int]:
+def _active(stale: datetime) -> Select[tuple[str, int]]:
     """How many jobs of each organization are running, or admitted and not yet claimed."""
-    statement = (
+    return (
         select(agent_jobs.c.organization_id, func.count().label("jobs"))
         .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
         .where(
@@ -75,19 +71,39 @@ async def _active(connection: AsyncConnection, stale: datetime) -> dict[str, int
         )
         .group_by(agent_jobs.c.organization_id)
     )
-    return {row.organization_id: row.jobs for row in (await connection.execute(statement)).all()}
+
+
+def _waiting(now: datetime, stale: datetime) -> Select[tuple[Any, ...]]:
+    """The jobs whose time has come, each with its place in the queue of its organization."""
+    urgency = (agent_jobs.c.priority, agent_jobs.c.created_at, agent_jobs.c.id)
+    place = func.row_number().over(partition_by=agent_jobs.c.organization_id, order_by=urgency)
+    return (
+        select(*urgency, agent_jobs.c.organization_id, place.label("place"))
+        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
+        .where(
+            agent_jobs.c.status == JobStatus.PENDING,
+            or_(job_runs.c.wake_at.is_(None), job_runs.c.wake_at <= now),
+            or_(job_runs.c.admitted_at.is_(None), job_runs.c.admitted_at <= stale),
+        )
+    )
 
 
 async def claim(
     scope: Scope, connection: AsyncConnection, job_id: str, owner: str, *, now: datetime, lease: timedelta
 ) -> ClaimedJob | None:
-    """Own the job until now + *lease*, with a fence higher than every earlier owner's; None if not free."""
+    """Own the job until now + *lease*, with a fence higher than every earlier owner's; None if not free.
+
+    A job that was given back is not free before its time, whoever still holds its id.
+    """
     system_only(scope)
+    # With the run locked, the condition sees what a cancel or another claim has just committed.
+    await connection.execute(select(job_runs.c.job_id).where(job_runs.c.job_id == job_id).with_for_update())
     taken = await connection.execute(
         update(job_runs)
         .where(
             job_runs.c.job_id == job_id,
             or_(job_runs.c.lease_until.is_(None), job_runs.c.lease_until <= now),
+            or_(job_runs.c.wake_at.is_(None), job_runs.c.wake_at <= now),
             exists().where(agent_jobs.c.id == job_id, agent_jobs.c.status == JobStatus.PENDING),
         )
         .values(fence=job_runs.c.fence + 1, lease_owner=owner, lease_until=now + lease, wake_at=None)
@@ -161,6 +177,7 @@ async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> l
         select(job_runs.c.job_id, job_runs.c.fence, job_runs.c.crashes_without_progress)
         .join(agent_jobs, agent_jobs.c.id == job_runs.c.job_id)
         .where(agent_jobs.c.status == JobStatus.RUNNING, job_runs.c.lease_until <= now)
+        .order_by(job_runs.c.job_id)
     )
     reaped = []
     for row in (await connection.execute(statement)).all():
@@ -172,7 +189,11 @@ async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> l
         crashes = 0 if made_step else row.crashes_without_progress + 1
         fenced = await connection.execute(
             update(job_runs)
-            .where(job_runs.c.job_id == row.job_id, job_runs.c.fence == row.fence)
+            .where(
+                job_runs.c.job_id == row.job_id,
+                job_runs.c.fence == row.fence,
+                job_runs.c.lease_until <= now,
+            )
             .values(
                 fence=row.fence + 1,
                 lease_owner=None,
