@@ -1,3 +1,5 @@
+"""Our own writes are known again, and nobody else's are."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

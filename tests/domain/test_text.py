@@ -1,3 +1,5 @@
+"""What is hidden goes, what is legible stays, and the second time nothing changes."""
+
 import time
 import unicodedata
 

@@ -1,3 +1,5 @@
+"""Keys, narrow tokens and installations, against the forge."""
+
 import json
 from datetime import timedelta
 

@@ -1,3 +1,5 @@
+"""What each status and header means."""
+
 import json
 from datetime import timedelta
 

@@ -1,3 +1,5 @@
+"""Every call on a repository, against the forge."""
+
 import json
 
 import pytest

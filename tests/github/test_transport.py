@@ -1,3 +1,5 @@
+"""Servers that lie, stall, redirect and never end."""
+
 import asyncio
 import json
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""The words that people read, to the letter, and what cannot break out of them."""
+
 from collections.abc import Callable
 
 import pytest
