@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import events
@@ -82,11 +82,18 @@ async def set_issue(
 
 
 async def own(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> None:
-    """Make sure, inside the caller's write, that the job is in scope and still ours; raises LeaseLost."""
+    """Make sure, inside the caller's write, that the job is in scope and still ours; raises LeaseLost.
+
+    A job that was settled or given back is nobody's, although its fence has not moved.
+    """
     _in_scope(scope, job)
     result = await connection.execute(
         update(job_runs)
-        .where(job_runs.c.job_id == job.id, job_runs.c.fence == job.fence)
+        .where(
+            job_runs.c.job_id == job.id,
+            job_runs.c.fence == job.fence,
+            job_runs.c.lease_owner.is_not(None),
+        )
         .values(fence=job.fence)
     )
     if result.rowcount != 1:
@@ -217,7 +224,8 @@ async def request_cancel(
 ) -> list[str]:
     """Cancel the open jobs of a thread (of a whole repository when *number* is None).
 
-    A waiting job ends at once; a running one is marked and its owner ends it within seconds.
+    A waiting job ends at once; a running one is marked and its owner ends it within seconds, as does
+    the next owner of one that was given back: it waits no longer.
 
     Returns:
         The ids of the jobs that were waiting or running.
@@ -236,11 +244,12 @@ async def request_cancel(
         statement = statement.where(job_origins.c.number == number)
     if verb is not None:
         statement = statement.where(job_origins.c.verb == verb)
-    found = (await connection.execute(statement)).all()
+    # All runs are locked, in one order, before the first event locks the organization.
+    found = (await connection.execute(statement.order_by(agent_jobs.c.id))).all()
     for row in found:
-        await connection.execute(
-            update(job_runs).where(job_runs.c.job_id == row.id).values(cancel_reason=reason)
-        )
+        run = update(job_runs).where(job_runs.c.job_id == row.id)
+        await connection.execute(run.values(cancel_reason=reason, wake_at=None))
+    for row in found:
         if row.status is JobStatus.PENDING:
             await _cancel_waiting(connection, row.id, row.issue_id, row.organization_id, reason, now)
     return [row.id for row in found]
@@ -250,10 +259,7 @@ async def _cancel_waiting(
     connection: AsyncConnection, job_id: str, issue_id: str, organization_id: str, reason: str, now: datetime
 ) -> None:
     """End a job that waits and has published nothing; one whose words are out is left to its runner."""
-    never_started = await connection.scalar(
-        select(func.count()).select_from(job_runs).where(job_runs.c.job_id == job_id, job_runs.c.fence == 0)
-    )
-    if not never_started:
+    if await connection.scalar(select(job_runs.c.fence).where(job_runs.c.job_id == job_id)):
         return
     check_job(JobStatus.PENDING, JobStatus.CANCELLED, By.GITHUB)
     await connection.execute(
@@ -266,7 +272,9 @@ async def _cancel_waiting(
     )
     await _close_run(connection, job_id)
     scope = Scope(organization_id)
-    await set_issue(scope, connection, issue_id, IssueStatus.CANCELLED, By.GITHUB, now=now)
+    status = select(agent_issues.c.status).where(agent_issues.c.id == issue_id)
+    if await connection.scalar(status) is not IssueStatus.REVIEW:  # where a pull request still waits
+        await set_issue(scope, connection, issue_id, IssueStatus.CANCELLED, By.GITHUB, now=now)
     await events.append(
         scope,
         connection,
