@@ -239,8 +239,7 @@ def _resolved(node: Mapping[str, Any]) -> Mapping[str, Any]:
         target = _description()
         for part in path:
             target = target[part]
-    found: Mapping[str, Any] = target
-    return found
+    return dict(target)
 
 
 def _chain(errors: Iterable[Exception]) -> list[str]:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from bot.standin.forge import refusals
 from bot.standin.forge.actions import Writer
@@ -14,6 +14,7 @@ from bot.standin.forge.stage import Stage
 from bot.standin.forge.state import Repository, Thread, Token, User
 
 Json: TypeAlias = dict[str, Any]
+Thing = TypeVar("Thing")
 _DEFAULT_PER_PAGE = 30
 _MAX_PER_PAGE = 100  # https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api
 
@@ -37,16 +38,19 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     raw_body: bytes
-    token: Token | None = None
+    caller: Token | None = None
     found: Repository | None = None
     delay_seconds: float = 0.0
 
     @property
+    def token(self) -> Token:
+        """The installation token of the call; only for operations that need one."""
+        return _there(self.caller)
+
+    @property
     def repository(self) -> Repository:
-        """The repository of the path; raises a 404 refusal when the path names none."""
-        if self.found is None:
-            raise refusals.not_found()
-        return self.found
+        """The repository of the path; only for operations whose path names one."""
+        return _there(self.found)
 
     @property
     def bare(self) -> Bare:
@@ -95,11 +99,7 @@ class Call:
 
     def require_for(self, thread: Thread, level: str) -> None:
         """Raise a 403 refusal when the token may not do this on a plain issue."""
-        if (
-            thread.pull is None
-            and self.token is not None
-            and not allows(self.token.permissions, "issues", level)
-        ):
+        if thread.pull is None and not allows(self.token.permissions, "issues", level):
             raise refusals.forbidden(accepted=f"issues={level}")
 
     def page(self, items: list[Any]) -> tuple[list[Any], dict[str, str]]:
@@ -120,6 +120,12 @@ class Call:
             f"{key}={value}&" for key, value in self.query.items() if key not in {"page", "per_page"}
         )
         return f"{self.stage.world.url}{self.path}?{others}per_page={per_page}&page={page}"
+
+
+def _there(thing: Thing | None) -> Thing:
+    """What the route has promised; raises AssertionError where a route says too little."""
+    assert thing is not None, "the route needs neither a token nor a repository"  # noqa: S101 - our mistake
+    return thing
 
 
 def _positive(text: str | None, default: int) -> int:

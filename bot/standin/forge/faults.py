@@ -61,6 +61,7 @@ class Faults:
     def __init__(self) -> None:
         self.rules: list[Rule] = []
         self._released = asyncio.Event()
+        self._hanging = asyncio.Event()
 
     def add(self, method: str, path_regex: str, action: Action, times: int | None = 1) -> None:
         """Do *action* to the next *times* requests (`*` any method) whose path the pattern finds."""
@@ -80,8 +81,14 @@ class Faults:
                 return rule.action
         return None
 
+    async def until_hanging(self) -> None:
+        """Return as soon as a request hangs that has not been waited for yet."""
+        await self._hanging.wait()
+        self._hanging.clear()
+
     async def wait(self, seconds: float | None) -> bool:
         """Wait until released or until the time is over; True when the time was over."""
+        self._hanging.set()
         try:
             await asyncio.wait_for(self._released.wait(), seconds)
         except TimeoutError:

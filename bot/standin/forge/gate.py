@@ -63,8 +63,7 @@ class Gate:
             return _noted(exchange, _made_up(fault))
         if isinstance(fault, Hang) and await self._faults.wait(fault.seconds):
             return None
-        if request.transport is not None:
-            request.transport.abort()
+        request.protocol.force_close()
         return web.Response()
 
 

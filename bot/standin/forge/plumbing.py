@@ -2,11 +2,18 @@
 
 import asyncio
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ZERO_SHA = "0" * 40
 _TIMEOUT_SECONDS = 60.0
+_SERVED = """[uploadpack]
+	allowFilter = true
+	allowAnySHA1InWant = true
+[http]
+	receivepack = true
+"""
 
 
 class GitRefused(Exception):
@@ -64,8 +71,11 @@ class Bare:
         """Make the repository on disk, set for partial clones and for pushes."""
         self.path.mkdir(parents=True)
         await self.run("init", "--quiet", "--bare", f"--initial-branch={default_branch}", ".")
-        for key in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant", "http.receivepack"):
-            await self.run("config", key, "true")
+        self._allow_partial_clones_and_pushes()
+
+    def _allow_partial_clones_and_pushes(self) -> None:
+        with Path(self.path, "config").open("a", encoding="utf-8") as config:
+            config.write(_SERVED)
 
     async def is_empty(self) -> bool:
         """Whether there is no ref at all."""
@@ -104,10 +114,13 @@ class Bare:
 
     async def write_blobs(self, contents: Sequence[bytes]) -> list[str]:
         """Store blobs and return their SHAs in the same order."""
-        return [
-            (await self.text("hash-object", "-w", "--no-filters", "--stdin", stdin=content))
-            for content in contents
-        ]
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder, str(position)) for position in range(len(contents))]
+            for path, content in zip(paths, contents, strict=True):
+                path.write_bytes(content)
+            names = "\n".join(map(str, paths)).encode()
+            found = await self.text("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=names)
+        return found.split()
 
     async def read_blob(self, sha: str) -> bytes:
         """The bytes of a blob; raises GitRefused when it is none."""

@@ -23,14 +23,16 @@ class PullRequest:
     is_draft: bool
 
 
-async def open_pull(stage: Stage, repository: Repository, by: Writer, wanted: PullRequest) -> Thread:
+async def open_pull(
+    stage: Stage, repository: Repository, by: Writer, wanted: PullRequest
+) -> tuple[Thread, Pull]:
     """A new pull request; raises the 422 refusals of GitHub."""
     check_title("PullRequest", wanted.title)
     check_body("PullRequest", wanted.body)
     head_sha, base_sha = await _sides(Bare(repository.path), wanted)
     _check_is_first(repository, wanted)
     thread = new_thread(stage, repository, by, wanted.title, wanted.body)
-    thread.pull = Pull(
+    thread.pull = pull = Pull(
         id=stage.world.new_id("pull"),
         head=wanted.head,
         base=wanted.base,
@@ -39,7 +41,7 @@ async def open_pull(stage: Stage, repository: Repository, by: Writer, wanted: Pu
         base_sha=base_sha,
     )
     await thread_event(stage, repository, thread, "opened", by.account)
-    return thread
+    return thread, pull
 
 
 async def _sides(bare: Bare, wanted: PullRequest) -> tuple[str, str]:

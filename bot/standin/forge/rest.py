@@ -50,7 +50,7 @@ class Rest:
         except refusals.Refusal as refusal:
             return self._response(exchange, Answer(refusal.status, refusal.body(), refusal.headers))
         except GitRefused as error:
-            failed = refusals.unprocessable(f"GitRPC::CommandFailed: {error}")
+            failed = refusals.Refusal(500, f"Server Error: {error}")
             return self._response(exchange, Answer(failed.status, failed.body()))
 
     def _call(self, request: web.Request, exchange: Exchange, route: Route, delay_seconds: float) -> Call:
@@ -73,13 +73,13 @@ class Rest:
             return call
         token = auth.find_token(self._stage.world, credential)
         exchange.called_with(token)
-        call = replace(call, token=token)
+        call = replace(call, caller=token)
         return call if route.needs in {"token", "anyone"} else self._with_repository(call, request, route)
 
     def _with_repository(self, call: Call, request: web.Request, route: Route) -> Call:
         world = self._stage.world
         repository = world.repository(f"{call.match['owner']}/{call.match['repo']}")
-        if call.token is None or not auth.reaches(world, call.token, repository):
+        if not auth.reaches(world, call.token, repository):
             raise refusals.not_found()
         auth.check_permissions(call.token, route.needs)
         if repository.is_archived and request.method != "GET":

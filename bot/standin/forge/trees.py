@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.standin.forge import refusals
@@ -66,10 +66,14 @@ async def write_tree(bare: Bare, base: str | None, entries: Sequence[Entry]) -> 
         await _check_entry(bare, entry)
     with tempfile.TemporaryDirectory() as folder:
         # git reads a tree into a folder of the index only where there is a work tree.
-        extra = {"GIT_INDEX_FILE": str(Path(folder, "index")), "GIT_DIR": str(bare.path), "GIT_WORK_TREE": folder}
+        extra = {
+            "GIT_INDEX_FILE": str(Path(folder, "index")),
+            "GIT_DIR": str(bare.path),
+            "GIT_WORK_TREE": folder,
+        }
         try:
             await bare.run("read-tree", base_tree or "--empty", extra=extra)
-            for entry in entries:
+            for entry in await _stored(bare, entries):
                 await _put(bare, entry, extra)
             return (await bare.run("write-tree", "--missing-ok", extra=extra)).decode().strip()
         except GitRefused as error:
@@ -78,16 +82,21 @@ async def write_tree(bare: Bare, base: str | None, entries: Sequence[Entry]) -> 
 
 async def _put(bare: Bare, entry: Entry, extra: Mapping[str, str]) -> None:
     """Bring one entry into the index."""
-    if entry.content is None and entry.sha is None:
+    if entry.sha is None:
         if not await _remove(bare, entry.path, extra):
             raise refusals.unprocessable("GitRPC::BadObjectState")
     elif entry.mode == "040000":
         await _remove(bare, entry.path, extra)
         await bare.run("read-tree", f"--prefix={entry.path}/", str(entry.sha), extra=extra)
     else:
-        sha = entry.sha or (await bare.write_blobs([entry.content or b""]))[0]
-        line = f"{entry.mode} {sha}\t{entry.path}\0"
+        line = f"{entry.mode} {entry.sha}\t{entry.path}\0"
         await bare.run("update-index", "--replace", "-z", "--index-info", stdin=line.encode(), extra=extra)
+
+
+async def _stored(bare: Bare, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries with every content stored and named by its SHA."""
+    shas = iter(await bare.write_blobs([one.content for one in entries if one.content is not None]))
+    return [one if one.content is None else replace(one, content=None, sha=next(shas)) for one in entries]
 
 
 async def _remove(bare: Bare, path: str, extra: Mapping[str, str]) -> bool:

@@ -173,9 +173,16 @@ async def test_an_installation_on_all_repositories_reaches_new_ones(forge: Forge
     assert (answer.json["total_count"], answer.json["repository_selection"]) == (2, "all")
 
 
-@pytest.mark.parametrize("header", ["", "Bearer x", "Basic !!!", "Basic " + base64.b64encode(b"nocolon").decode()])
+@pytest.mark.parametrize(
+    "header", ["", "Bearer x", "Basic !!!", "Basic " + base64.b64encode(b"nocolon").decode()]
+)
 def test_a_broken_basic_header_holds_no_pair(header: str) -> None:
     assert auth.basic(header) is None
+
+
+async def test_git_speaks_basic_only(forge: Forge) -> None:
+    with pytest.raises(Refusal, match="Bad credentials"):
+        auth.git_account(forge.world, "Bearer ghs_x")
 
 
 async def test_a_git_password_needs_the_user_x_access_token(forge: Forge) -> None:

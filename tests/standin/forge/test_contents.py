@@ -63,7 +63,9 @@ async def test_commits_are_listed_newest_first(api: Api) -> None:
 
 
 async def test_a_commit_shows_its_files(api: Api) -> None:
-    sha = await api.forge.commit(REPO, "main", {"README.md": None, "new": "1\n2\n", "src/calc.py": "x\n"}, "ann")
+    sha = await api.forge.commit(
+        REPO, "main", {"README.md": None, "new": "1\n2\n", "src/calc.py": "x\n"}, "ann"
+    )
     found = (await api.call("GET", "/commits/heads/main")).json
     assert found["sha"] == sha
     assert {one["filename"]: one["status"] for one in found["files"]} == {
@@ -96,9 +98,7 @@ async def test_the_first_commit_and_binary_files_are_counted(api: Api) -> None:
         ("main...old", "behind", 0, 1),
     ],
 )
-async def test_branches_are_compared(
-    api: Api, basehead: str, status: str, ahead: int, behind: int
-) -> None:
+async def test_branches_are_compared(api: Api, basehead: str, status: str, ahead: int, behind: int) -> None:
     start = (await api.call("GET", "/git/ref/heads/main")).json["object"]["sha"]
     await api.call("POST", "/git/refs", {"ref": "refs/heads/old", "sha": start})
     await api.forge.commit(REPO, "topic", {"a": "1"}, "ann")

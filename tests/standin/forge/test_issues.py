@@ -27,6 +27,12 @@ async def test_an_issue_of_a_person_is_by_nobodys_app(api: Api) -> None:
     assert (found["author_association"], found["state"]) == ("COLLABORATOR", "open")
 
 
+@pytest.mark.parametrize(("login", "word"), [("acme", "OWNER"), ("ann", "COLLABORATOR"), ("zoe", "NONE")])
+async def test_an_author_is_associated(api: Api, login: str, word: str) -> None:
+    number = await api.forge.open_issue(REPO, login, "Bug")
+    assert (await api.call("GET", f"/issues/{number}")).json["author_association"] == word
+
+
 async def test_a_title_may_be_a_number(api: Api) -> None:
     assert (await api.call("POST", "/issues", {"title": 7})).json["title"] == "7"
 

@@ -118,7 +118,10 @@ async def test_a_pull_request_is_changed_closed_and_opened_again(api: Api, topic
 async def test_files_and_commits_are_listed(api: Api, topic: str) -> None:
     path = f"/pulls/{(await pull(api))['number']}"
     files = (await api.call("GET", f"{path}/files")).json
-    assert [(one["filename"], one["status"]) for one in files] == [("new", "added"), ("src/calc.py", "modified")]
+    assert [(one["filename"], one["status"]) for one in files] == [
+        ("new", "added"),
+        ("src/calc.py", "modified"),
+    ]
     assert [one["sha"] for one in (await api.call("GET", f"{path}/commits")).json] == [topic]
 
 

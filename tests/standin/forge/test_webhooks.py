@@ -94,7 +94,9 @@ async def test_the_apps_own_writes_are_told_too(api: Api, told: Hooks) -> None:
 
 async def test_a_pull_request_is_told_from_opened_to_closed(api: Api, told: Hooks) -> None:
     await api.forge.commit(REPO, "topic", {"a": "1"}, "ann")
-    number = (await api.call("POST", "/pulls", {"title": "P", "head": "topic", "base": "main"})).json["number"]
+    number = (await api.call("POST", "/pulls", {"title": "P", "head": "topic", "base": "main"})).json[
+        "number"
+    ]
     await api.forge.comment(REPO, number, "ann", "nice")
     await api.forge.merge_pull(REPO, number, "ann")
     await api.forge.settle()
@@ -169,7 +171,7 @@ async def test_payloads_have_the_members_of_recorded_ones(api: Api, told: Hooks,
     subject = {"issues": "issue", "issue_comment": "comment", "pull_request": "pull_request"}[event]
     assert set(recorded) - {"organization"} <= set(ours)
     assert set(recorded[subject]) - set(ours[subject]) <= {"draft"}
-    assert REPOSITORY_KEYS <= set(ours["repository"])
+    assert set(ours["repository"]) >= REPOSITORY_KEYS
 
 
 async def test_a_failed_delivery_is_not_repeated_by_itself(api: Api, told: Hooks) -> None:

@@ -97,16 +97,13 @@ def _narrowed_permissions(found: Installation, wanted: object) -> dict[str, str]
 
 async def revoke_token(call: Call) -> Answer:
     """End the token that makes this call."""
-    if call.token is not None:
-        call.token.is_revoked = True
+    call.token.is_revoked = True
     return Answer(204)
 
 
 async def list_token_repositories(call: Call) -> Answer:
     """The repositories that the token reaches."""
     world, token = call.stage.world, call.token
-    if token is None:
-        raise refusals.unauthorized()
     reached = [one for one in world.repositories.values() if reaches(world, token, one)]
     page, headers = call.page([repositories.repository(world, one) for one in reached])
     is_all = installation_of(world, token).repository_ids is None and token.repository_ids is None

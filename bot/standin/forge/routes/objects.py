@@ -8,7 +8,6 @@ from typing import Any
 from bot.standin.forge import bodies, refusals
 from bot.standin.forge.call import Answer, Call, Json, Route
 from bot.standin.forge.history import read_commit, read_tree
-from bot.standin.forge.plumbing import GitRefused
 from bot.standin.forge.routes.refs import require_commits
 from bot.standin.forge.shapes import gitdata, repositories
 from bot.standin.forge.trees import Entry, Person, write_commit, write_tree
@@ -92,12 +91,9 @@ async def create_commit(call: Call) -> Answer:
         if await call.bare.object_sha(parent, "commit") is None:
             raise refusals.unprocessable("Parent SHA does not exist or is not a commit object")
     author, committer = _people(call, body)
-    try:
-        sha = await write_commit(
-            call.bare, tree=tree, parents=parents, author=author, committer=committer, message=message
-        )
-    except GitRefused:
-        raise refusals.unprocessable("Invalid commit") from None
+    sha = await write_commit(
+        call.bare, tree=tree, parents=parents, author=author, committer=committer, message=message
+    )
     found = await read_commit(call.bare, sha)
     return Answer(201, gitdata.git_commit(call.stage.world, call.repository, found))
 

@@ -55,10 +55,8 @@ async def create_pull(call: Call) -> Answer:
         base=bodies.required_text(body, "base", "PullRequest"),
         is_draft=bodies.flag(body, "draft", "PullRequest"),
     )
-    thread = await open_pull(call.stage, call.repository, call.writer, wanted)
-    if thread.pull is None:
-        raise refusals.not_found()
-    return await _full(call, thread, thread.pull, 201)
+    thread, pull = await open_pull(call.stage, call.repository, call.writer, wanted)
+    return await _full(call, thread, pull, 201)
 
 
 async def get_pull(call: Call) -> Answer:

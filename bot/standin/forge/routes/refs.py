@@ -100,7 +100,7 @@ async def _check_commit(call: Call, sha: str) -> None:
     """Refuse what is no commit, and workflow files that the token may not bring in."""
     if await call.bare.object_sha(sha, "commit") is None:
         raise refusals.unprocessable("Object does not exist")
-    may = call.token is not None and allows(call.token.permissions, "workflows", "write")
+    may = allows(call.token.permissions, "workflows", "write")
     if not may and await touches_workflows(call.bare, sha):
         raise refusals.forbidden(accepted="contents=write,workflows=write")
 

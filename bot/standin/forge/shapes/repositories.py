@@ -46,6 +46,18 @@ _SUFFIXES = {
     "trees_url": "/git/trees{/sha}",
 }
 
+_COUNTS = ("stargazers_count", "watchers_count", "forks_count", "forks", "watchers")
+_SWITCHED_OFF = (
+    "disabled",
+    "has_discussions",
+    "has_downloads",
+    "has_pages",
+    "has_projects",
+    "has_wiki",
+    "is_template",
+    "web_commit_signoff_required",
+)
+
 
 def api_url(world: World, found: Repository) -> str:
     """The address of a repository in the API."""
@@ -83,22 +95,15 @@ def repository(world: World, found: Repository) -> dict[str, Any]:
         "homepage": None,
         "size": 0,
         "language": None,
-        **dict.fromkeys(("stargazers_count", "watchers_count", "forks_count", "forks", "watchers"), 0),
+        **dict.fromkeys(_COUNTS, 0),
         "open_issues_count": is_open,
         "open_issues": is_open,
         "has_issues": True,
-        "has_projects": False,
-        "has_downloads": True,
-        "has_wiki": False,
-        "has_pages": False,
-        "has_discussions": False,
+        **dict.fromkeys(_SWITCHED_OFF, False),
         "mirror_url": None,
         "archived": found.is_archived,
-        "disabled": False,
         "license": None,
         "allow_forking": True,
-        "is_template": False,
-        "web_commit_signoff_required": False,
         "topics": [],
         "visibility": "private" if found.is_private else "public",
         "default_branch": found.default_branch,
