@@ -78,10 +78,15 @@ class View:
     def close(self, found: Mapping[str, Any], where: Sequence[tuple[str, str]]) -> None:
         """The result and where to look at it."""
         pull = found["pull_request"]
+        figures = [
+            f"{found['comments']} comment in the thread",
+            f"{found['steps']} model turns",
+            f"${found['cost_usd']:.4f} by the price table",
+            f"{found['seconds']:.1f} s",
+        ]
         words = [
             f"Draft pull request #{pull['number']} “{pull['title']}” on branch {pull['head']}",
-            f"{found['comments']} comment in the thread · {found['steps']} model turns · "
-            f"${found['cost_usd']:.4f} by the price table · {found['seconds']:.1f} s",
+            " · ".join(figures),
             *(f"{name}: {address}" for name, address in where),
         ]
         if self._console.is_terminal:

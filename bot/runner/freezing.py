@@ -123,7 +123,7 @@ def _end_text(job: ClaimedJob, outcome: Outcome, voice: Voice, *, pull: str | No
     return render.result_comment(
         outcome=outcome.cause,
         requester=job.origin.actor.login,
-        sentence=outcome.sentence,
+        sentence=voice.say(job, outcome.sentence),
         summary=voice.say(job, _summary(outcome)),
         analysis=voice.say(job, outcome.analysis) if outcome.analysis else None,
         pull=pull,
