@@ -10,7 +10,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bot.standin.forge import control, events, transport
+from bot.standin.forge import control, events, pages, transport
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.deliveries import Deliveries, Delivery
 from bot.standin.forge.faults import Faults
@@ -130,6 +130,7 @@ class Forge(People, Owners):
         app.router.add_route("*", transport.PATH, git.serve)
         for route in ROUTES:
             app.router.add_route(route.method, route.path, rest.handler(route))
+        app.router.add_get(pages.PATH, pages.Pages(self.stage).serve)
         app.router.add_route("*", "/{anything:.*}", rest.no_such_route)
         runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=_STOP_SECONDS)
         await runner.setup()
