@@ -26,7 +26,6 @@ from bot.cli.terminal import EXIT_FAILED, EXIT_OK, result
 from bot.db.database import Database
 from bot.domain.enums import Cause
 from bot.errors import IssuewrightError, UserError
-from bot.standin import sample
 
 JOB_SECONDS: Final = 180.0
 LOOK_SECONDS: Final = 0.15
@@ -94,21 +93,21 @@ async def _set(folder: Path, view: View, session: aiohttp.ClientSession) -> Stag
         await standins.stop()
         raise
     view.tell(Line("stage", f"issuewright serve at {product.url}: supervisor, web and worker"))
-    hook = f"{product.url}/webhooks/github"
+    played, hook = standins.at, f"{product.url}/webhooks/github"
     await standins.do("webhook", url=hook, secret=webhook_secret, ping=True)
-    await standins.do("people/install", account=sample.OWNER)
+    await standins.do("people/install", account=played.owner)
     number = (
         await standins.do(
             "people/open_issue",
-            repository=sample.REPOSITORY,
-            author=sample.PERSON,
-            title=sample.TITLE,
-            body=sample.BODY,
+            repository=played.repository,
+            author=played.person,
+            title=played.title,
+            body=played.body,
         )
     )["result"]
-    asked = {"repository": sample.REPOSITORY, "number": number, "label": sample.LABEL}
-    await standins.do("people/add_label", sender=sample.PERSON, **asked)
-    words = f"{sample.PERSON} puts the label {sample.LABEL} on {sample.REPOSITORY}#{number}: {sample.TITLE}"
+    asked = {"repository": played.repository, "number": number, "label": played.label}
+    await standins.do("people/add_label", sender=played.person, **asked)
+    words = f"{played.person} puts the label {played.label} on {played.repository}#{number}: {played.title}"
     view.tell(Line("stage", words))
     return Stage(folder, standins, product, webhook_secret, view)
 
@@ -162,7 +161,9 @@ async def _show(stage: Stage, found: dict[str, Any], *, keep: bool) -> bool:
 
 def _places(stage: Stage, pull: dict[str, Any]) -> list[tuple[str, str]]:
     """Where to look while it is left running."""
-    clone = f"git clone --branch {pull['head']} {stage.standins.at.git_url}/{sample.REPOSITORY}.git"
+    clone = (
+        f"git clone --branch {pull['head']} {stage.standins.at.git_url}/{stage.standins.at.repository}.git"
+    )
     return [
         ("clone it", clone),
         ("thread and pull request", f"{stage.standins.at.forge_url}/_forge/state"),
@@ -189,7 +190,7 @@ async def _clone(stage: Stage, pull: dict[str, Any]) -> str:
         UserError: git says no, or the branch is not at the pull request's commit.
     """
     target = stage.folder / "clone"
-    url = f"{stage.standins.at.git_url}/{sample.REPOSITORY}.git"
+    url = f"{stage.standins.at.git_url}/{stage.standins.at.repository}.git"
     await _git("clone", "--quiet", "--branch", pull["head"], url, str(target))
     said = await _git("-C", str(target), "log", "-1", "--shortstat", "--format=%H %s")
     sha, _, rest = said.partition(" ")

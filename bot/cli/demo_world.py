@@ -25,14 +25,20 @@ _MAX_LINE_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where the stand-ins listen, and the App's key that only this demo knows."""
+class Played:
+    """Where the stand-ins listen, the App's key that only this demo knows, and what a person asks there."""
 
     forge_url: str
     git_url: str
     model_url: str
     app_id: int
     private_key: str = field(repr=False)
+    owner: str
+    repository: str
+    person: str
+    label: str
+    title: str
+    body: str
 
 
 @dataclass(slots=True)
@@ -40,7 +46,7 @@ class StandIns:
     """GitHub and Claude, played on this machine; they live until `stop`."""
 
     process: asyncio.subprocess.Process
-    at: Addresses
+    at: Played
     session: aiohttp.ClientSession
 
     @classmethod
@@ -62,7 +68,7 @@ class StandIns:
         line = await process.stdout.readline()
         if not line:
             raise UserError(f"the stand-ins did not start; see {folder / 'logs' / 'standin.log'}")
-        return cls(process, Addresses(**json.loads(line)), session)
+        return cls(process, Played(**json.loads(line)), session)
 
     async def do(self, action: str, **given: object) -> Any:
         """One lever of the forge (`/_forge/<action>`); what it answers."""
@@ -173,7 +179,7 @@ class Product:
             await self.process.wait()
 
 
-def product_environment(folder: Path, at: Addresses, *, webhook_secret: str, api_key: str) -> dict[str, str]:
+def product_environment(folder: Path, at: Played, *, webhook_secret: str, api_key: str) -> dict[str, str]:
     """The product's whole environment: a clean one, and its settings with made-up secrets.
 
     Its waits are short, because the stand-in GitHub has no limits to respect.

@@ -1,6 +1,7 @@
 """Forge and model as one process, for the demo: `python -m bot.standin [--root DIR]`.
 
-Prints one JSON line with addresses and the App's key, and runs until its standard input is closed.
+Prints one JSON line with addresses, the App's key and what a person is to ask; runs until its standard
+input is closed.
 """
 
 import argparse
@@ -8,13 +9,10 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Final
 
 from bot.standin import sample
 from bot.standin.forge.forge import Forge
 from bot.standin.model.server import ModelServer
-
-API_KEY_BYTES: Final = 24
 
 
 async def main(root: Path | None, api_key: str | None) -> None:
@@ -34,6 +32,12 @@ async def main(root: Path | None, api_key: str | None) -> None:
             "model_url": model.url,
             "app_id": forge.app_id,
             "private_key": forge.private_key,
+            "owner": sample.OWNER,
+            "repository": sample.REPOSITORY,
+            "person": sample.PERSON,
+            "label": sample.LABEL,
+            "title": sample.TITLE,
+            "body": sample.BODY,
         }
         sys.stdout.write(json.dumps(facts) + "\n")
         sys.stdout.flush()
