@@ -6,7 +6,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import within
-from bot.db.tables import ledger
+from bot.db.tables import agent_jobs, job_runs, ledger
 from bot.domain.ids import new_id
 from bot.domain.values import Json, Scope
 
@@ -21,7 +21,19 @@ async def reserve(
     limit_micro_usd: int,
     now: datetime,
 ) -> str | None:
-    """Reserve *micro_usd* for one call of the job; None when its limit would be passed."""
+    """Reserve *micro_usd* for one call of the job; None when its limit would be passed.
+
+    The job's run is locked first: of two reservations at once the second counts the first.
+
+    Raises:
+        NoResultFound: There is no such job in scope.
+    """
+    run = (
+        select(job_runs.c.job_id)
+        .join(agent_jobs, agent_jobs.c.id == job_runs.c.job_id)
+        .where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
+    )
+    (await connection.execute(run.with_for_update(of=job_runs))).scalar_one()
     if await spent_by_job(scope, connection, job_id) + micro_usd > limit_micro_usd:
         return None
     row_id = new_id(now)
