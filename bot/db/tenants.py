@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import system_only, within
 from bot.db.tables import github_accounts, installations, organizations, repositories, repository_grants
+from bot.db.turns import take_turn
 from bot.db.upsert import insert_or_update
 from bot.domain.ids import new_id
 from bot.domain.intents import SaveInstallation
@@ -37,6 +38,7 @@ async def save_installation(
         The organization's id.
     """
     system_only(scope)
+    await take_turn(connection, f"account:{saved.account_id}")
     organization_id = await _account_organization(connection, saved, now)
     await insert_or_update(
         connection,
