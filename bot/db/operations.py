@@ -125,7 +125,7 @@ async def mark_sent(
 ) -> bool:
     """Compare-and-set before the request goes out: whether this caller may send it.
 
-    The first sending keeps its time: the look window counts from it.
+    `sent_at` is the latest sending: the look window counts from it.
     """
     result = await connection.execute(
         update(operations)
@@ -188,11 +188,11 @@ async def mark_failed(
 async def postpone(
     scope: Scope, connection: AsyncConnection, operation_id: str, error: str, *, wake_at: datetime
 ) -> None:
-    """Leave it open until *wake_at*."""
+    """Leave it open until *wake_at*; counts an attempt."""
     await connection.execute(
         update(operations)
         .where(operations.c.id == operation_id, within(scope, operations))
-        .values(error=error, wake_at=wake_at)
+        .values(error=error, wake_at=wake_at, attempts=operations.c.attempts + 1)
     )
 
 
