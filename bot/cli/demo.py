@@ -64,9 +64,11 @@ async def _play(folder: Path, view: View, *, keep: bool, as_json: bool) -> int:
     began_at = time.monotonic()
     view.open()
     async with aiohttp.ClientSession() as session:
-        stage = await _set(folder, view, session)
+        with view.working():
+            stage = await _set(folder, view, session)
         try:
-            found = await _watch(stage)
+            with view.working():
+                found = await _watch(stage)
             found["seconds"] = round(time.monotonic() - began_at, 2)
             is_good = await _show(stage, found, keep=keep)
             if as_json:

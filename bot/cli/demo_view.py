@@ -1,6 +1,7 @@
 """What a person sees of the demo: a live story in a terminal, plain lines elsewhere."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 from rich.console import Console
@@ -40,6 +41,12 @@ class View:
             self._console.print(Panel(words, title="issuewright demo", border_style="cyan"))
         else:
             self._console.print(Text.from_markup(words).plain)
+
+    def working(self) -> AbstractContextManager[object]:
+        """A spinner below the story while it goes on, in a terminal."""
+        if self._console.is_terminal:
+            return self._console.status("[dim]at work[/dim]", spinner="dots")
+        return nullcontext()
 
     def tell(self, line: Line) -> None:
         """One line of the story."""
