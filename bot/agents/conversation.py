@@ -38,7 +38,7 @@ class Conversation:
         self._billed_messages = len(self._messages)
         content = [block for block in reply.content if not _is_blank(block)]
         words = "\n\n".join(block["text"] for block in content if block["type"] == "text")
-        self.last_text = words.strip()[:MAX_LAST_TEXT_CHARS] or self.last_text
+        self.last_text = words.replace("\0", "").strip()[:MAX_LAST_TEXT_CHARS] or self.last_text
         if content and content[-1]["type"] not in {"thinking", "redacted_thinking"}:
             self._messages.append({"role": "assistant", "content": content})
 

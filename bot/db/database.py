@@ -1,5 +1,7 @@
 """The one connection to the database: short read and write transactions on SQLite or Postgres."""
 
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +14,8 @@ from bot.db.columns import OWN_SCHEMA
 
 BUSY_TIMEOUT_MS = 15_000
 _WRITE = "issuewright_write"
+# An escaped NUL, and no backslash that is escaped itself with `u0000` behind it.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def is_sqlite(url: str) -> bool:
@@ -24,17 +28,29 @@ def make_engine(url: str) -> AsyncEngine:
     if not is_sqlite(url):
         return create_async_engine(
             url,
+            json_serializer=to_json,
             pool_pre_ping=True,
             # An error repeats no values: payloads are people's text.
             hide_parameters=True,
             connect_args={"server_settings": {"timezone": "UTC"}, "timeout": 10},
         )
     engine = create_async_engine(
-        url, hide_parameters=True, execution_options={"schema_translate_map": {OWN_SCHEMA: None}}
+        url,
+        json_serializer=to_json,
+        hide_parameters=True,
+        execution_options={"schema_translate_map": {OWN_SCHEMA: None}},
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def to_json(value: Any) -> str:
+    """*value* as JSON that both databases store: NUL, which Postgres refuses in text, becomes U+FFFD.
+
+    https://www.postgresql.org/docs/current/datatype-json.html
+    """
+    return _NUL.sub(r"\1\\ufffd", json.dumps(value))
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: object) -> None:

@@ -103,10 +103,11 @@ class JobRecord:
         await self.log(level, f"{event.kind.value}: {event.name}", {"step": event.step, **event.detail})
 
     async def log(self, level: LogLevel, message: str, data: Json | None = None) -> None:
-        """Add a line to the job's log."""
+        """Add a line to the job's log; NUL, which no database keeps in text, is replaced."""
+        clean = message.replace("\0", "\N{REPLACEMENT CHARACTER}")
         async with self.database.write() as connection:
             await transcript.add_log(
-                self._scope, connection, self.job.id, level, message, now=self.clock.now(), data=data
+                self._scope, connection, self.job.id, level, clean, now=self.clock.now(), data=data
             )
 
     async def _step(self, step: Step) -> None:

@@ -1,6 +1,5 @@
 """Run one verification command in the sandbox, on a private copy of the tree, and record it."""
 
-import json
 import os
 import subprocess
 import tempfile
@@ -22,14 +21,15 @@ def verify(bwrap: str, job: Path, command: str, timeout_seconds: float) -> dict[
     """The fields of a `CommandRecord` (without tier NONE's words when it ran) for *command*."""
     if "\0" in command:
         return _not_run("the command holds a NUL character")
-    with _private_copy(job) as tree, _descriptors() as (descriptors, status):
+    with _private_copy(job) as tree, _descriptors() as descriptors:
         argv = sandbox.command_line(
             bwrap, str(tree), command, seconds=timeout_seconds, descriptors=descriptors
         )
-        outcome = execute.run(argv, pass_fds=descriptors.all(), timeout_seconds=timeout_seconds)
-        os.lseek(status, 0, os.SEEK_SET)
-        exit_code = _inner_exit_code(os.read(status, 4096))
-    output = outcome.output.decode("utf-8", "replace")
+        outcome = execute.run(
+            argv, pass_fds=descriptors.all(), status_fd=descriptors.status, timeout_seconds=timeout_seconds
+        )
+        exit_code = execute.status_field(os.pread(descriptors.status, 4096, 0), "exit-code")
+    output = outcome.output.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     record = {"duration_ms": outcome.duration_ms, "output": output, "tier": "sandbox"}
     if outcome.is_timed_out:
         reason = f"stopped after {timeout_seconds:g} seconds"
@@ -65,13 +65,13 @@ def _private_copy(job: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _descriptors() -> Iterator[tuple[sandbox.Descriptors, int]]:
+def _descriptors() -> Iterator[sandbox.Descriptors]:
     """Files in memory: what bwrap reads, and where it writes how the command ended."""
     hosts = "127.0.0.1 localhost\n::1 localhost\n"
     contents = [sandbox.passwd_line().encode(), sandbox.group_line().encode(), hosts.encode()]
     files = [_in_memory(content) for content in (*contents, seccomp.sandbox_filter(), b"")]
     try:
-        yield sandbox.Descriptors(*files), files[-1]
+        yield sandbox.Descriptors(*files)
     finally:
         for fd in files:
             os.close(fd)
@@ -82,12 +82,3 @@ def _in_memory(content: bytes) -> int:
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
-
-
-def _inner_exit_code(status: bytes) -> int | None:
-    """The exit code in bwrap's status lines; None when the command never ran to an end."""
-    for line in status.splitlines():
-        fields = json.loads(line)
-        if "exit-code" in fields:
-            return int(fields["exit-code"])
-    return None
