@@ -81,12 +81,29 @@ class Rig:
         await self.until(self.is_ready, READY_SECONDS)
 
     async def is_ready(self) -> bool:
-        """Whether /readyz answers 200."""
+        """Whether /readyz answers 200; fails at once when the product has ended instead."""
+        assert self.process is None or self.process.returncode is None, self.said
         try:
             async with aiohttp.ClientSession() as session, session.get(f"{self.url}/readyz") as answer:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
+
+    @property
+    def said(self) -> str:
+        """What the supervisor has told the terminal so far."""
+        return (self.folder / "supervisor.log").read_text()
+
+    async def is_working(self) -> list[dict[str, Any]]:
+        """The rows of the workers that are alive now."""
+        return await self.rows("SELECT * FROM workers WHERE \"heartbeatAt\" > datetime('now', '-2 seconds')")
+
+    async def redeliver(self) -> None:
+        """Send failed webhooks again until each has arrived, as an operator would."""
+        await self.forge.settle()
+        async with asyncio.timeout(READY_SECONDS):
+            while self.forge.redeliver_failed():
+                await self.forge.settle()
 
     async def kill(self) -> None:
         """SIGKILL to the product's whole process group, as a power cut would."""
@@ -177,9 +194,7 @@ async def rig(
         await forge.stop()
 
 
-def _environment(
-    folder: Path, forge: Forge, model: ModelServer, more: Mapping[str, str]
-) -> dict[str, str]:
+def _environment(folder: Path, forge: Forge, model: ModelServer, more: Mapping[str, str]) -> dict[str, str]:
     passed = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
     passed |= {name: value for name, value in os.environ.items() if name.startswith(("COVERAGE_", "COV_"))}
     return {
