@@ -14,13 +14,16 @@ from bot.domain.enums import OperationState
 from bot.domain.values import Scope
 from bot.errors import LeaseLost, OutcomeUnknown, Permanent, RetryLater
 from bot.github.repository import RepositoryApi
+from bot.github.transport import REQUEST_TIMEOUT_SECONDS
 from bot.publish.writes import WRITES, Draft, Hand, Remote, Write, referred_keys
 
 log = logs.get(__name__)
 
 LOOK_EVERY_SECONDS: Final = 2.0
 MAX_TRIES: Final = 3
-SEND_SECONDS: Final = 12.0
+MAX_SLOT_TRIES: Final = 100
+# The lease must outlive the request that is sent under it.
+SEND_SECONDS: Final = REQUEST_TIMEOUT_SECONDS + 1.0
 
 
 class Lease(Protocol):
@@ -57,8 +60,8 @@ class Publisher:
         for _ in range(MAX_TRIES):
             if operation.state not in OPEN_STATES:
                 return operation
-            draft = await self._draft(operation)
             try:
+                draft = await self._draft(operation)
                 remote = await self._look(operation, write, draft, api, hand, lease)
                 if remote is None:
                     remote = await self._send(operation, write, draft, api, hand, lease)
@@ -111,11 +114,13 @@ class Publisher:
         """One write at a time and not faster than the pace, over all workers.
 
         https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+
+        Raises:
+            RetryLater: Others were faster each time.
         """
         scope = Scope.system()
         pace = timedelta(seconds=self.write_pace_seconds)
-        is_taken = False
-        while not is_taken:
+        for _ in range(MAX_SLOT_TRIES):
             now = self.clock.now()
             async with self.database.write() as connection:
                 free_at = await tenants.next_write_at(scope, connection, installation_id) or now
@@ -123,7 +128,10 @@ class Publisher:
                 is_taken = await tenants.reserve_write(
                     scope, connection, installation_id, not_before=slot, next_at=slot + pace
                 )
-        await self.clock.sleep((slot - now).total_seconds())
+            if is_taken:
+                await self.clock.sleep((slot - now).total_seconds())
+                return
+        raise RetryLater(f"no time to write was to be had in {MAX_SLOT_TRIES} tries")
 
     async def _draft(self, operation: Operation) -> Draft:
         """The operation with the remote ids that it refers to.

@@ -18,8 +18,9 @@ from bot.publish.writes import WRITES
 log = logs.get(__name__)
 
 BATCH: Final = 50
-MAX_ATTEMPTS: Final = 20
 MAX_BACKOFF_SECONDS: Final = 300.0
+# With the longest wait between them a day: a GitHub that is away makes a reply late, not lost.
+MAX_ATTEMPTS: Final = 300
 
 
 class OwnRow:
