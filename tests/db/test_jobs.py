@@ -269,3 +269,12 @@ class TestRead:
                 await jobs.set_issue(
                     other.scope, connection, made.issue_id, IssueStatus.CANCELLED, By.PERSON, now=NOW
                 )
+
+    async def test_an_issue_that_stands_there_already_is_left_as_it_is(self, database: Database) -> None:
+        tenant = await make_tenant(database)
+        made = await make_job(database, tenant)
+        async with database.write() as connection:
+            await jobs.set_issue(
+                tenant.scope, connection, made.issue_id, IssueStatus.QUEUED, By.PERSON, now=LATER
+            )
+            assert await connection.scalar(select(agent_issues.c.updated_at)) == NOW

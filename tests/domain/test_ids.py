@@ -25,6 +25,11 @@ def test_two_ids_of_one_instant_differ() -> None:
     assert len({new_id(NOW) for _ in range(1000)}) == 1000
 
 
+def test_ids_of_one_instant_sort_in_the_order_in_which_they_were_made() -> None:
+    made = [new_id(NOW) for _ in range(1000)]
+    assert made == sorted(made)
+
+
 def test_an_id_keeps_its_instant_to_the_millisecond() -> None:
     assert ULID.from_str(new_id(NOW)).datetime == NOW
 
