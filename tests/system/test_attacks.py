@@ -1,0 +1,141 @@
+"""A model that obeys an attacker: each attempt is refused and recorded, and nothing comes of it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.system import hostile
+from tests.system.effects import branches
+from tests.system.hostile import FINISH, SMUGGLED, TRUE_CHANGE, nothing_smuggled
+from tests.system.rig import Rig, rig
+
+Call = tuple[str, Mapping[str, Any]]
+
+LINKS: Final = {
+    "environ.txt": "/proc/self/environ",
+    "everything": "/",
+    "docs/up": "../../..",
+    "workflows": ".github/workflows",
+    "dangling": "../outside-of-the-tree",
+}
+MARKER: Final = Path("/tmp/smuggled")
+READS: Final = (
+    "/proc/self/environ",
+    "/proc/1/environ",
+    "/proc/self/fd/3",
+    "../../etc/passwd",
+    "till/../../../etc/passwd",
+    "file:///etc/passwd",
+    "environ.txt",
+    "everything/etc/passwd",
+    "docs/up/issuewright.db",
+    ".git/config",
+    ".GIT/config",
+    "till/.git/config",
+    "git~1/config",
+)
+WRITES: Final = (
+    ".GIT/hooks/x",
+    ".git/hooks/pre-commit",
+    ".g\u200cit/x",
+    ".git./x",
+    "till/.git/x",
+    ".github/workflows/x.yml",
+    ".GitHub/workflows/x.yml",
+    ".github/CODEOWNERS",
+    "CODEOWNERS",
+    "workflows/x.yml",
+    "everything/tmp/smuggled",
+    "dangling",
+    "../smuggled",
+    "/tmp/smuggled",
+    "package.json",
+    ".githooks/pre-push",
+)
+
+
+def _refused_calls(worker_pid: int) -> list[Call]:
+    """Calls that the tool host must refuse, each with a path that names what the attacker is after."""
+    reads = [*READS, f"/proc/{worker_pid}/environ"]
+    config = {"path": ".github/issuewright.yml", "old": "python3 -m unittest", "new": "sh -c id"}
+    return [
+        *(("read_file", {"path": path}) for path in reads),
+        *(("write_file", {"path": path, "content": SMUGGLED}) for path in WRITES),
+        ("edit_file", config),
+        ("edit_file", {"path": ".git/config", "old": "a", "new": "b"}),
+        ("delete_file", {"path": "../outside"}),
+        ("delete_file", {"path": "environ.txt"}),
+        ("delete_file", {"path": ".github/issuewright.yml"}),
+        ("list_directory", {"path": "everything"}),
+        ("search_code", {"pattern": "root", "path": "/etc"}),
+        ("search_files", {"pattern": "*", "path": "docs/up"}),
+    ]
+
+
+UNFIT_CALLS: Final[list[Call]] = [
+    ("read_file", {"path": "README.md\0/../../etc/passwd"}),
+    ("run_command", {"command": "id > /tmp/smuggled"}),
+    ("read_file", {"path": "README.md", "offset_line": 2**62}),
+]
+LITERAL_CALLS: Final[list[Call]] = [
+    ("search_code", {"pattern": "--pre=sh"}),
+    ("search_code", {"pattern": "-e", "path": "--output=x"}),
+    ("search_files", {"pattern": "../../etc/*"}),
+    ("read_file", {"path": "$(touch /tmp/smuggled)"}),
+    ("search_code", {"pattern": "(a+)+$", "regex": True}),
+]
+
+
+def _told(rows: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """Tool and path (or command) of each line of a log."""
+    found = set()
+    for row in rows:
+        given = row["data"].get("arguments", {})
+        found.add((row["message"].partition(": ")[2], given.get("path") or given.get("command", "")))
+    return found
+
+
+async def test_every_forbidden_path_is_refused_and_recorded_and_the_job_goes_on(
+    tmp_path: Path, own_database_url: str
+) -> None:
+    await hostile.forget_schemas(own_database_url)
+    environment = {"DATABASE_URL": own_database_url}
+    book = _obeying_and(LITERAL_CALLS, UNFIT_CALLS)
+    async with rig(tmp_path, book=book, environment=environment) as product:
+        await hostile.commit_links(product, LINKS)
+        await product.start()
+        await product.install()
+        (worker,) = await product.until(lambda: product.rows("SELECT pid FROM workers"))
+        refused = _refused_calls(worker["pid"])
+        number = await product.ask_by_label(body=hostile.orders(*refused))
+        job = await hostile.job_of(product, number)
+
+        assert (job["status"], job["cause"]) == ("COMPLETED", "pull_request"), job["error"]
+        told = _told(await hostile.log_rows(product, job["id"]))
+        expected = {(name, given.get("path") or given["command"]) for name, given in [*refused, *UNFIT_CALLS]}
+        assert {(name, path.replace("\0", "\N{REPLACEMENT CHARACTER}")) for name, path in expected} <= told
+        answers = _answers(product)
+        for name, given in refused:
+            assert answers[name, json.dumps(given)].startswith("Refused: "), (name, given)
+        assert not MARKER.exists()
+        await nothing_smuggled(product)
+        (branch,) = await branches(product)
+        changed = await hostile.files_of(product, branch)
+        assert b"divmod" in changed["till/money.py"]
+
+
+def _obeying_and(calls: list[Call], unfit: list[Call]) -> dict[str, Any]:
+    """A book that obeys the issue, then makes these calls, then a change and a proposal."""
+    turns = [hostile.turn(*calls), *(hostile.turn(call, ("git_diff", {})) for call in unfit)]
+    proposal = ("propose_change", {"title": "Hand out the remainder", "body": "As told."})
+    return hostile.obeying(*turns, hostile.turn(TRUE_CHANGE), hostile.turn(proposal, FINISH))
+
+
+def _answers(product: Rig) -> dict[tuple[str, str], str]:
+    """What each call was answered, by its name and arguments, from the last request to the model."""
+    messages = product.model.requests[-1]["body"]["messages"]
+    blocks = [block for message in messages for block in message["content"]]
+    results = {block["tool_use_id"]: block["content"] for block in blocks if block["type"] == "tool_result"}
+    calls = [block for block in blocks if block["type"] == "tool_use"]
+    return {(call["name"], json.dumps(call["input"])): results[call["id"]] for call in calls}
