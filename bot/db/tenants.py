@@ -55,7 +55,7 @@ async def save_installation(
         changed=("account_id", "permissions", "suspended_at", "deleted_at", "updated_at"),
     )
     for repository in saved.repositories:
-        await save_repository(scope, connection, repository, saved.installation_id, now=now)
+        await save_repository(scope, connection, repository, saved.installation_id, now=now, has_branch=False)
         await grant(Scope(organization_id), connection, repository.id, now=now)
     if saved.removed_repository_ids:
         await connection.execute(
@@ -99,8 +99,13 @@ async def save_repository(
     installation_id: int,
     *,
     now: datetime,
+    has_branch: bool = True,
 ) -> None:
-    """Keep what GitHub last said of a repository; the numeric id is its identity."""
+    """Keep what GitHub last said of a repository; the numeric id is its identity.
+
+    Without *has_branch* a default branch that is known already stays: an installation's payload
+    names none (https://docs.github.com/en/webhooks/webhook-events-and-payloads#installation).
+    """
     system_only(scope)
     await insert_or_update(
         connection,
@@ -114,7 +119,10 @@ async def save_repository(
             "created_at": now,
             "updated_at": now,
         },
-        changed=("full_name", "is_private", "default_branch", "installation_id", "updated_at"),
+        changed=(
+            *("full_name", "is_private", "installation_id", "updated_at"),
+            *(("default_branch",) if has_branch else ()),
+        ),
     )
 
 

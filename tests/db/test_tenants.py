@@ -171,3 +171,16 @@ async def _slot(database: Database) -> datetime | None:
 async def _take(database: Database, at: datetime) -> bool:
     async with database.write() as connection:
         return await tenants.reserve_write(SYSTEM, connection, 10, not_before=at, next_at=at + MINUTE)
+
+
+async def test_an_installation_that_names_no_branch_leaves_the_known_one(database: Database) -> None:
+    await _save(database, installation())
+    async with database.write() as connection:
+        known = RepositoryRef(100, "octo-1/r100", default_branch="develop")
+        await tenants.save_repository(SYSTEM, connection, known, 10, now=NOW)
+
+    await _save(database, installation())
+
+    tenant = await _tenant(database)
+    assert tenant is not None
+    assert tenant.repository.default_branch == "develop"
