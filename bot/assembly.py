@@ -30,6 +30,7 @@ from bot.publish.operations import Publisher
 from bot.publish.outbox import Outbox
 from bot.publish.writes import Hand
 from bot.queue.inprocess import InProcessEngine
+from bot.runner.ending import Ending
 from bot.runner.freezing import Voice
 from bot.runner.publishing import Publishing
 from bot.runner.reconcile import Reaper
@@ -109,7 +110,7 @@ def _worker(parts: Parts, bell: Doorbell | None, network: Mapping[str, str]) -> 
         outbox=Outbox(database, parts.app, parts.publisher, clock, settings.backoff_seconds),
         engine=InProcessEngine(),
         runner=runner,
-        reaper=Reaper(database, runner, clock),
+        reaper=Reaper(database, clock),
         sandbox=parts.sandbox,
         model_word=model.word,
         github=GitHubWatch(parts.app, clock),
@@ -170,8 +171,12 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
     return Runner(
         database=parts.database,
         work=work,
-        publishing=Publishing(parts.database, parts.app, parts.publisher, parts.clock),
-        voice=_voice(parts),
+        ending=Ending(
+            parts.database,
+            Publishing(parts.database, parts.app, parts.publisher, parts.clock),
+            _voice(parts),
+            parts.clock,
+        ),
         clock=parts.clock,
         times=Times(settings.lease_seconds, settings.heartbeat_seconds, settings.backoff_seconds),
         owner=owner,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import events
@@ -58,6 +58,7 @@ async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> Claime
         lease_until=found[job_runs.c.lease_until],
         origin=origin,
         repository=repository,
+        crashes_without_progress=found[job_runs.c.crashes_without_progress],
     )
 
 
@@ -113,15 +114,20 @@ async def freeze(
     cause: Cause,
     *,
     error: str | None,
-    result: Json,
+    result: Json | None,
     now: datetime,
 ) -> None:
-    """Fix the job's end before anything of it is published: from here on only publishing is left."""
+    """Fix the job's end before anything of it is published: from here on only publishing is left.
+
+    Of a second end the cause and the error count; without a *result* the first one's stays.
+    """
     await set_phase(scope, connection, job, Phase.FROZEN)
-    await connection.execute(update(job_runs).where(job_runs.c.job_id == job.id).values(cause=cause))
-    await connection.execute(
-        update(agent_jobs).where(agent_jobs.c.id == job.id).values(error=error, result=result, updated_at=now)
-    )
+    run = update(job_runs).where(job_runs.c.job_id == job.id)
+    await connection.execute(run.values(cause=cause, crashes_without_progress=0))
+    values: dict[str, object] = {"error": error, "updated_at": now}
+    if result is not None:
+        values["result"] = result
+    await connection.execute(update(agent_jobs).where(agent_jobs.c.id == job.id).values(**values))
 
 
 async def frozen_cause(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> Cause:
@@ -177,7 +183,10 @@ async def retry_later(
     is_counted: bool,
     now: datetime,
 ) -> None:
-    """Give the job back until *wake_at*; an attempt that is not *is_counted* is given back too."""
+    """Give the job back until *wake_at*; an attempt that is not *is_counted* is given back too.
+
+    The words of a frozen end stay; why it waits stands in the event.
+    """
     await own(scope, connection, job)
     await connection.execute(
         update(job_runs)
@@ -185,7 +194,10 @@ async def retry_later(
         .values(lease_owner=None, lease_until=None, admitted_at=None, wake_at=wake_at)
     )
     await wait_again(connection, job.id, By.RUNNER, now=now, is_counted=is_counted)
-    await connection.execute(update(agent_jobs).where(agent_jobs.c.id == job.id).values(error=error))
+    is_frozen = exists().where(job_runs.c.job_id == job.id, job_runs.c.phase == Phase.FROZEN)
+    await connection.execute(
+        update(agent_jobs).where(agent_jobs.c.id == job.id, ~is_frozen).values(error=error)
+    )
     await events.append(
         scope, connection, "job.waits", now=now, issue_id=job.issue_id, job_id=job.id, data={"why": error}
     )

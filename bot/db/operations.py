@@ -152,16 +152,18 @@ async def mark_done(
     connection: AsyncConnection,
     operation_id: str,
     *,
+    fence: int,
     remote_id: int | None,
     remote_url: str | None,
     now: datetime,
 ) -> None:
-    """The write is there: keep what GitHub calls it."""
+    """The write is there, *fence* made sure of it: keep what GitHub calls it."""
     await connection.execute(
         update(operations)
         .where(operations.c.id == operation_id, within(scope, operations))
         .values(
             state=OperationState.DONE,
+            fence=fence,
             remote_id=remote_id,
             remote_url=remote_url,
             error=None,

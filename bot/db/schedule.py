@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db import events, jobs
 from bot.db.columns import UtcTimestamp
 from bot.db.scope import system_only, within
-from bot.db.tables import agent_jobs, job_runs, job_steps
+from bot.db.tables import agent_jobs, job_runs, job_steps, operations
 from bot.db.turns import take_turn
-from bot.domain.enums import IssueStatus, JobStatus
+from bot.domain.enums import IssueStatus, JobStatus, OperationState
 from bot.domain.states import By, check_job
 from bot.domain.values import ClaimedJob, Scope
 from bot.errors import LeaseLost
@@ -23,7 +23,7 @@ MAX_CRASHES_WITHOUT_PROGRESS = 3
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """A job whose owner was lost; a quarantined one must not run again by itself."""
+    """A job whose owner was lost; a quarantined one is not worked on again, only ended in words."""
 
     job_id: str
     is_quarantined: bool
@@ -170,7 +170,7 @@ async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> l
     """Take the running jobs whose lease ran out away from their owners.
 
     They wait again, one attempt given back; after MAX_CRASHES_WITHOUT_PROGRESS crashes without a new
-    step between them a job is quarantined: it stays where it is, and the caller ends it in words.
+    step, a frozen end or a finished write between them a job is quarantined: its next owner ends it.
     """
     system_only(scope)
     statement = (
@@ -181,12 +181,8 @@ async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> l
     )
     reaped = []
     for row in (await connection.execute(statement)).all():
-        made_step = await connection.scalar(
-            select(func.count())
-            .select_from(job_steps)
-            .where(job_steps.c.job_id == row.job_id, job_steps.c.fence == row.fence)
-        )
-        crashes = 0 if made_step else row.crashes_without_progress + 1
+        has_moved = await _has_moved(connection, row.job_id, row.fence)
+        crashes = 0 if has_moved else row.crashes_without_progress + 1
         fenced = await connection.execute(
             update(job_runs)
             .where(
@@ -206,3 +202,14 @@ async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> l
             await jobs.wait_again(connection, row.job_id, By.REAPER, now=now)
             reaped.append(Reaped(row.job_id, is_quarantined=crashes >= MAX_CRASHES_WITHOUT_PROGRESS))
     return reaped
+
+
+async def _has_moved(connection: AsyncConnection, job_id: str, fence: int) -> bool:
+    """Whether the owner with this fence recorded a step, or finished a write."""
+    step = exists().where(job_steps.c.job_id == job_id, job_steps.c.fence == fence)
+    write = exists().where(
+        operations.c.job_id == job_id,
+        operations.c.fence == fence,
+        operations.c.state == OperationState.DONE,
+    )
+    return bool(await connection.scalar(select(or_(step, write))))

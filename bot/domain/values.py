@@ -110,6 +110,7 @@ class ClaimedJob:
     lease_until: datetime
     origin: Origin
     repository: RepositoryRef
+    crashes_without_progress: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Publisher:
             except Permanent as error:
                 await self._fail(operation, str(error))
                 raise
-            return await self._done(operation, remote)
+            return await self._done(operation, remote, lease)
         raise RetryLater(f"GitHub gave no clear answer to a {operation.kind.value}")
 
     async def _look(
@@ -154,13 +154,14 @@ class Publisher:
             found = await operations.by_key(Scope(operation.organization_id), connection, operation.key)
         return found or operation
 
-    async def _done(self, operation: Operation, remote: Remote) -> Operation:
+    async def _done(self, operation: Operation, remote: Remote, lease: Lease) -> Operation:
         scope = Scope(operation.organization_id)
         async with self.database.write() as connection:
             await operations.mark_done(
                 scope,
                 connection,
                 operation.id,
+                fence=lease.fence,
                 remote_id=remote.id,
                 remote_url=remote.url,
                 now=self.clock.now(),

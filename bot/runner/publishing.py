@@ -51,11 +51,12 @@ class Publishing:
             RetryLater: The outcome is not known yet.
         """
         await self.freeze(job, [freezing.living(job, "Reading the repository")])
-        for operation in await self._operations(job):
-            if operation.key == freezing.key_of(job, "living"):
-                if operation.state is OperationState.FAILED:
-                    raise Permanent(operation.error or "the comment was refused")
-                await self._send(job, [operation], lease)
+        living = await self._living(job)
+        if living.state in OPEN_STATES:
+            await self._send(job, [living], lease)
+            living = await self._living(job)
+        if living.state is OperationState.FAILED:
+            raise Permanent(living.error or "the comment was refused")
 
     async def freeze(self, job: ClaimedJob, frozen: Sequence[Frozen]) -> None:
         """Write intents down under the job's fence; those that stand already stay as they are."""
@@ -78,10 +79,10 @@ class Publishing:
         )
 
     async def has_living(self, connection: AsyncConnection, job: ClaimedJob) -> bool:
-        """Whether the living comment stands, so that it becomes the result."""
+        """Whether the living comment stands, or may yet come to stand, so that it becomes the result."""
         key = freezing.key_of(job, "living")
         living = await operations.by_key(Scope(job.organization_id), connection, key)
-        return living is not None and living.state is OperationState.DONE
+        return living is not None and living.state is not OperationState.FAILED
 
     async def publish(self, job: ClaimedJob, lease: JobLease) -> Refused | None:
         """Send everything that is open, in order.
@@ -99,11 +100,17 @@ class Publishing:
                 return Refused(Cause.GITHUB_ERROR, operation.error or "GitHub refused the change")
         return await self._send(job, [each for each in found if each.state in OPEN_STATES], lease)
 
-    async def refuse(self, connection: AsyncConnection, job: ClaimedJob, why: str) -> None:
-        """Close what is still open: it will not be sent any more."""
+    async def refuse(
+        self, connection: AsyncConnection, job: ClaimedJob, why: str, *, has_last_word: bool = False
+    ) -> None:
+        """Close what is still open: it will not be sent any more.
+
+        Where a last word is still to come, the living comment that it becomes is left open.
+        """
         scope = Scope(job.organization_id)
+        kept = freezing.key_of(job, "living") if has_last_word else None
         for operation in await operations.of_job(scope, connection, job.id):
-            if operation.state in OPEN_STATES:
+            if operation.state in OPEN_STATES and operation.key != kept:
                 await operations.mark_failed(scope, connection, operation.id, why, now=self.clock.now())
 
     async def pull_artifact(self, connection: AsyncConnection, job: ClaimedJob) -> Artifact | None:
@@ -122,6 +129,10 @@ class Publishing:
             "draft": True,
         }
         return Artifact(ArtifactType.PULL_REQUEST, pull.payload["title"], pull.payload["body"], meta=meta)
+
+    async def _living(self, job: ClaimedJob) -> Operation:
+        key = freezing.key_of(job, "living")
+        return next(operation for operation in await self._operations(job) if operation.key == key)
 
     async def _operations(self, job: ClaimedJob) -> list[Operation]:
         async with self.database.read() as connection:
@@ -148,8 +159,6 @@ class Publishing:
                 except Permanent as error:
                     if is_change:
                         return Refused(Cause.GITHUB_ERROR, str(error))
-                    if operation.key == freezing.key_of(job, "living"):
-                        raise
                     log.warning("write_refused", key=operation.key, why=str(error))
         finally:
             await self.app.revoke(token)

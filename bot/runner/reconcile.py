@@ -1,4 +1,4 @@
-"""What lost workers left behind: their jobs wait again, and one that keeps crashing is ended in words."""
+"""What lost workers left behind: their jobs wait again."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,6 @@ from bot.db import schedule
 from bot.db.database import Database
 from bot.domain.clock import Clock
 from bot.domain.values import Scope
-from bot.runner.run import Runner
 
 log = logs.get(__name__)
 
@@ -17,7 +16,6 @@ class Reaper:
     """Takes expired leases away; run by every worker, at start and on a timer."""
 
     database: Database
-    runner: Runner
     clock: Clock
 
     async def run_once(self) -> None:
@@ -30,5 +28,3 @@ class Reaper:
             reaped = await schedule.reap(Scope.system(), connection, now=self.clock.now())
         for job in reaped:
             log.warning("lease_ran_out", job_id=job.job_id, is_quarantined=job.is_quarantined)
-            if job.is_quarantined:
-                await self.runner.quarantine(job.job_id)

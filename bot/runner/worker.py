@@ -15,7 +15,7 @@ from bot.db import schedule, workers
 from bot.db.database import Database
 from bot.db.workers import WorkerReport
 from bot.domain.clock import Clock
-from bot.domain.values import SandboxStatus, Scope
+from bot.domain.values import ClaimedJob, SandboxStatus, Scope
 from bot.intake.dispatch import Dispatcher
 from bot.publish.outbox import Outbox
 from bot.queue.base import QueueEngine
@@ -59,6 +59,7 @@ class Worker:
     bell: Bell | None = None
     started_at: datetime = field(init=False)
     running: int = field(default=0, init=False)
+    _deliveries_wait: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _work_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _mail_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
@@ -66,7 +67,7 @@ class Worker:
         """Work until *stop* is set, then hand the jobs back and leave."""
         self.started_at = self.clock.now()
         loops: list[Coroutine[Any, Any, None]] = [self._listen()]
-        loops += [self._forever(self._pump), self._forever(self._mail), self._forever(self._beat)]
+        loops += [self._forever(each) for each in (self._dispatch, self._schedule, self._mail, self._beat)]
         loops += [self._serve() for _ in range(self.concurrency)]
         tasks = [asyncio.create_task(loop) for loop in loops]
         log.info("worker_started", worker_id=self.id, sandbox=self.sandbox.tier.value)
@@ -90,8 +91,8 @@ class Worker:
                 await self.clock.sleep(self.poll_seconds)
             else:
                 await self.bell.wait(self.poll_seconds)
-            self._work_waits.set()
-            self._mail_waits.set()
+            for waits in (self._deliveries_wait, self._work_waits, self._mail_waits):
+                waits.set()
 
     async def _forever(self, once: Callable[[], Awaitable[None]]) -> None:
         """*once* again and again; a database that is away is waited for."""
@@ -102,12 +103,18 @@ class Worker:
                 log.warning("database_trouble", why=type(error).__name__)
                 await self.clock.sleep(TROUBLE_SECONDS)
 
-    async def _pump(self) -> None:
-        """Deliveries to jobs, jobs to the engine."""
+    async def _dispatch(self) -> None:
+        """Deliveries to jobs; apart from the rest, because it may have to wait for GitHub."""
+        await self._deliveries_wait.wait()
+        self._deliveries_wait.clear()
+        while await self.dispatcher.run_once():
+            self._work_waits.set()
+            self._mail_waits.set()
+
+    async def _schedule(self) -> None:
+        """Jobs to the engine."""
         await self._work_waits.wait()
         self._work_waits.clear()
-        while await self.dispatcher.run_once():
-            self._mail_waits.set()
         await self.reaper.run_once()
         if not self.is_enabled:
             return
@@ -134,12 +141,23 @@ class Worker:
                 self._work_waits.set()
 
     async def _run_job(self, job_id: str) -> None:
+        """One attempt; where the database is away, the job's lease runs out and it is taken up again."""
         try:
-            await self.runner.run(job_id)
+            job = await self.runner.claim(job_id)
+            if job is not None:
+                with logs.bound(job_id=job.id, issue_id=job.issue_id, fence=job.fence):
+                    await self._attempt(job)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("database_trouble", why=type(error).__name__, job_id=job_id)
+            await self.clock.sleep(TROUBLE_SECONDS)
+
+    async def _attempt(self, job: ClaimedJob) -> None:
+        try:
+            await self.runner.run(job)
         except Exception as error:
             # The entry of every job: a bug ends an attempt, never the worker.
-            log.exception("job_crashed", job_id=job_id)
-            await self.runner.crashed(job_id, error)
+            log.exception("job_crashed")
+            await self.runner.crashed(job, error)
 
     async def _beat(self) -> None:
         await self.github.look()

@@ -55,7 +55,7 @@ async def _mark_sent(database: Database, operation: Operation, *, fence: int = 1
 async def _mark_done(database: Database, operation: Operation, scope: Scope = SYSTEM) -> None:
     async with database.write() as connection:
         await operations.mark_done(
-            scope, connection, operation.id, remote_id=5, remote_url="https://x/5", now=NOW
+            scope, connection, operation.id, fence=1, remote_id=5, remote_url="https://x/5", now=NOW
         )
 
 
