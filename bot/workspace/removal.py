@@ -5,6 +5,8 @@ from pathlib import Path
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 TIMEOUT_SECONDS = 300
+ATTEMPTS = 5
+"""A process that is just being killed may still write once."""
 
 
 def remove_tree(path: Path) -> None:
@@ -15,9 +17,12 @@ def remove_tree(path: Path) -> None:
     Raises:
         OSError: Something is left.
     """
-    if not path.is_symlink() and path.is_dir():
-        _quietly("chmod", "-R", "u+rwX", "--", str(path))
-    _quietly("rm", "-rf", "--", str(path))
+    for _ in range(ATTEMPTS):
+        if not path.is_symlink() and not path.exists():
+            return
+        if not path.is_symlink() and path.is_dir():
+            _quietly("chmod", "-R", "u+rwX", "--", str(path))
+        _quietly("rm", "-rf", "--", str(path))
     if path.is_symlink() or path.exists():
         raise OSError(f"{path.name} could not be removed")
 

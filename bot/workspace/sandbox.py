@@ -27,6 +27,13 @@ MAX_TEMPORARY_BYTES = 1024**3
 MAX_PROCESSES = 512
 MAX_OPEN_FILES = 4096
 
+_FIRST_PROCESS = 'echo ready >&0 && read -r _ && exec </dev/null && { "$@"; exit $?; }; exit 125'
+"""Process 1 inside, with our own uid (another uid could not be signalled by a launcher without privileges).
+
+A launcher that is killed before it has bound the sandbox to its life would leave it running. So process 1,
+which is bound when it begins, says so and starts the command only when its starter still answers.
+"""
+
 WORK = "/work"
 HOME = "/tmp/home"  # noqa: S108 - a place inside the sandbox
 _BIN = "/run/python"
@@ -62,6 +69,7 @@ def command_line(
         *_namespaces(),
         "--die-with-parent",
         "--new-session",
+        "--as-pid-1",
         *_system(),
         *_devices(),
         *_interpreter(Path(sys.base_prefix).resolve(), Path(sys.executable).resolve()),
@@ -70,9 +78,11 @@ def command_line(
         *("--remount-ro", "/"),
         *_environment(),
         *("--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)),
+        *_capabilities(),
+        *("/bin/sh", "-c", _FIRST_PROCESS, "sh"),
         *_drop(),
         *_limits(seconds),
-        *("/bin/sh", "-c", command),
+        *("/bin/sh", "-c", "--", command),
     ]
 
 
@@ -166,14 +176,19 @@ def _environment() -> list[str]:
     return ["--clearenv", *(word for item in values.items() for word in ("--setenv", *item))]
 
 
+def _capabilities() -> list[str]:
+    """What process 1 keeps: nothing, or what it takes to start the command as nobody."""
+    names = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP") if os.geteuid() == 0 else ()
+    kept = [word for name in names for word in ("--cap-add", name)]
+    return ["--cap-drop", "ALL", *kept, "--"]
+
+
 def _drop() -> list[str]:
+    """How a root service's command becomes nobody without any privilege."""
     if os.geteuid() != 0:
-        return ["--cap-drop", "ALL", "--"]
-    capabilities = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
-    kept = [word for name in capabilities for word in ("--cap-add", name)]
+        return []
     who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
-    dropped = ["--bounding-set=-all", "--inh-caps=-all", "--"]
-    return ["--cap-drop", "ALL", *kept, "--", _program("setpriv"), *who, *dropped]
+    return [_program("setpriv"), *who, "--bounding-set=-all", "--inh-caps=-all", "--"]
 
 
 def _limits(seconds: float) -> list[str]:

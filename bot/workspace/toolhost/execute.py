@@ -1,13 +1,18 @@
 """Run one program to its end or its deadline, and keep the head and the tail of what it says."""
 
+import json
 import os
+import select
 import selectors
 import signal
+import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 MAX_OUTPUT_BYTES = 1024 * 1024
+END_TIMEOUT_SECONDS = 30.0
 _CHUNK_BYTES = 1 << 16
 
 
@@ -55,64 +60,101 @@ class Capped:
         self._dropped += count
 
 
-def run(argv: list[str], *, pass_fds: tuple[int, ...], timeout_seconds: float) -> Outcome:
-    """Run *argv* with an empty environment and no input; its session is killed at the deadline.
+def run(argv: list[str], *, pass_fds: tuple[int, ...], status_fd: int, timeout_seconds: float) -> Outcome:
+    """Run the launcher *argv* with an empty environment; everything in it is gone when this returns.
+
+    Its standard input is a socket to us: a word from its side is answered with a line, once. While it
+    waits for that line, our end would be its end of file. *status_fd* is where bwrap writes its status.
 
     Raises:
         OSError: It cannot be started.
     """
     started = time.monotonic()
-    process = subprocess.Popen(
-        argv,
-        env={},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        pass_fds=pass_fds,
-        start_new_session=True,
-    )
-    kept = Capped(MAX_OUTPUT_BYTES)
-    try:
-        is_timed_out = not _drain(process, kept, started + timeout_seconds)
-    finally:
-        _kill(process)
-    duration_ms = round((time.monotonic() - started) * 1000)
-    return Outcome(process.returncode, kept.result(), is_timed_out, duration_ms)
-
-
-def _drain(process: subprocess.Popen[bytes], kept: Capped, deadline: float) -> bool:
-    """Read until the program has ended; False when the deadline came first."""
-    if process.stdout is None:
-        raise ValueError("the program has no output pipe")
-    pidfd = os.pidfd_open(process.pid)
-    with selectors.DefaultSelector() as selector:
-        output = process.stdout.fileno()
-        os.set_blocking(output, False)
-        selector.register(output, selectors.EVENT_READ)
-        selector.register(pidfd, selectors.EVENT_READ)
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                argv,
+                env={},
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        running = _Running(process, ours, status_fd)
         try:
-            while (left := deadline - time.monotonic()) > 0:
-                ready = {key.fd for key, _ in selector.select(left)}
-                if output in ready and not _take(output, kept):
-                    selector.unregister(output)
-                elif pidfd in ready and output not in ready:
-                    return True
+            is_timed_out = not running.drain(started + timeout_seconds)
         finally:
-            os.close(pidfd)
-    return False
+            running.end()
+    duration_ms = round((time.monotonic() - started) * 1000)
+    return Outcome(process.returncode, running.kept.result(), is_timed_out, duration_ms)
 
 
-def _take(output: int, kept: Capped) -> bool:
-    """Read what is there; False at the end."""
-    data = os.read(output, _CHUNK_BYTES)
-    kept.feed(data)
-    return bool(data)
+class _Running:
+    """A launcher and what it started."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ours: socket.socket, status_fd: int) -> None:
+        """Watch *process*; *ours* is our end of its standard input."""
+        if process.stdout is None:
+            raise ValueError("the launcher has no output pipe")
+        self._process = process
+        self._stdout = process.stdout
+        self._ours = ours
+        self._status_fd = status_fd
+        self._first_process_fd: int | None = None
+        self.kept = Capped(MAX_OUTPUT_BYTES)
+
+    def drain(self, deadline: float) -> bool:
+        """Read until the launcher has ended; False when the deadline came first."""
+        launcher = os.pidfd_open(self._process.pid)
+        output, word = self._stdout.fileno(), self._ours.fileno()
+        with selectors.DefaultSelector() as selector:
+            for fd in (output, word, launcher):
+                selector.register(fd, selectors.EVENT_READ)
+            try:
+                while (left := deadline - time.monotonic()) > 0:
+                    ready = {key.fd for key, _ in selector.select(left)}
+                    if word in ready:
+                        selector.unregister(word)
+                        self._let_go()
+                    if output in ready and not self._take(output):
+                        selector.unregister(output)
+                    if ready == {launcher}:
+                        return True
+            finally:
+                os.close(launcher)
+        return False
+
+    def end(self) -> None:
+        """Kill the launcher; with it dies process 1 inside, and with that all others."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._stdout.close()
+        if self._first_process_fd is not None:
+            select.select([self._first_process_fd], [], [], END_TIMEOUT_SECONDS)
+            os.close(self._first_process_fd)
+
+    def _take(self, output: int) -> bool:
+        """Read what is there; False at the end."""
+        data = os.read(output, _CHUNK_BYTES)
+        self.kept.feed(data)
+        return bool(data)
+
+    def _let_go(self) -> None:
+        """Answer the first process's word with a line, unless it ended instead."""
+        with suppress(ConnectionError, ProcessLookupError):
+            if self._ours.recv(_CHUNK_BYTES):
+                pid = status_field(os.pread(self._status_fd, _CHUNK_BYTES, 0), "child-pid")
+                self._first_process_fd = None if pid is None else os.pidfd_open(pid)
+                self._ours.sendall(b"go\n")
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the launcher; with it dies the whole process namespace (`--die-with-parent`)."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGKILL)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+def status_field(status: bytes, name: str) -> int | None:
+    """The number *name* in bwrap's status lines; None when it is not there."""
+    for line in status.splitlines():
+        fields = json.loads(line)
+        if name in fields:
+            return int(fields[name])
+    return None
