@@ -176,13 +176,12 @@ def _places(stage: Stage, pull: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 async def _warn_of_sandbox(stage: Stage, found: dict[str, Any]) -> None:
-    """Where the tests did not run: the reason and the remedy, as the product says them."""
-    reasons = {each["reason"] for each in found["verification"] if each.get("reason")}
-    if not reasons:
+    """Where the tests did not run: the reason and the remedy, as the product's health says them."""
+    if all(each["exit_code"] is not None for each in found["verification"]):
         return
     async with stage.product.session.get(f"{stage.product.url}/api/agents/health") as answer:
         check = (await answer.json())["checks"]["sandbox"]
-    stage.view.fail(f"The tests were not run. {' '.join(sorted(reasons))}. {check['message']}")
+    stage.view.fail(f"The tests were not run: {check['message']}")
 
 
 async def _clone(stage: Stage, pull: dict[str, Any]) -> str:

@@ -210,7 +210,5 @@ def _pull(threads: list[dict[str, Any]]) -> dict[str, Any] | None:
                 "draft": bool(thread.get("draft")),
                 "head": pull["head"],
                 "sha": pull["head_sha"],
-                "url": thread["html_url"],
-                "title": thread["title"],
             }
     return None

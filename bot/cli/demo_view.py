@@ -92,7 +92,7 @@ class View:
             f"{found['seconds']:.1f} s",
         ]
         words = [
-            f"Draft pull request #{pull['number']} “{pull['title']}” on branch {pull['head']}",
+            f"Draft pull request #{pull['number']} on branch {pull['head']}",
             " · ".join(figures),
             *(f"{name}: {address}" for name, address in where),
         ]
