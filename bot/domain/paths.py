@@ -9,31 +9,38 @@ import unicodedata
 
 MAX_PATH_BYTES = 4_000
 REFUSED = (
-    "Refused: this path is not one that the tools may reach. Use a plain relative path inside the repository."
+    "Refused: this path is not one that the tools may reach. "
+    "Use a plain relative path of a file inside the repository."
 )
 PROTECTED = (
-    "Refused: this file is protected (continuous integration, hidden directories, owners, manifests, lock files "
-    "and agent instructions). Only a person may change it; work without changing it."
+    "Refused: this file is protected (continuous integration, hidden directories, owners, manifests, lock "
+    "files and agent instructions). Only a person may change it; work without changing it."
 )
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _SHORT_NAME = re.compile(r"git~\d+")
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_AGENT_INSTRUCTIONS = frozenset(
-    "agents.md agent.md claude.md claude.local.md gemini.md codex.md copilot.md .cursorrules .windsurfrules "
-    ".clinerules .goosehints .rules .aider.conf.yml".split()
-)
-_OWNERS = frozenset("codeowners .gitmodules .gitattributes .lfsconfig".split())
-_MANIFESTS = frozenset(
-    "pyproject.toml setup.py setup.cfg pipfile environment.yml environment.yaml package.json deno.json deno.jsonc "
-    "bunfig.toml cargo.toml go.mod go.work gemfile composer.json pom.xml build.gradle build.gradle.kts "
-    "settings.gradle settings.gradle.kts mix.exs pubspec.yaml package.swift conanfile.txt conanfile.py vcpkg.json "
-    "build.zig.zon flake.nix rebar.config dub.json project.clj stack.yaml cpanfile directory.packages.props".split()
-)
-_LOCKS = frozenset(
-    "package-lock.json npm-shrinkwrap.json pnpm-lock.yaml bun.lockb go.sum go.work.sum gradle.lockfile "
-    "packages.lock.json package.resolved cartfile.resolved module.bazel.lock".split()
-)
+_HIDDEN_CATEGORIES = _words("Cc Cf Cs Co Cn Zl Zp")
+_AGENT_INSTRUCTIONS = _words("""
+    agents.md agent.md claude.md claude.local.md gemini.md codex.md copilot.md .cursorrules .windsurfrules
+    .clinerules .goosehints .rules .aider.conf.yml
+""")
+_OWNERS = _words("codeowners .gitmodules .gitattributes .lfsconfig")
+_MANIFESTS = _words("""
+    pyproject.toml setup.py setup.cfg pipfile environment.yml environment.yaml package.json deno.json
+    deno.jsonc bunfig.toml cargo.toml go.mod go.work gemfile composer.json pom.xml build.gradle
+    build.gradle.kts settings.gradle settings.gradle.kts mix.exs pubspec.yaml package.swift conanfile.txt
+    conanfile.py vcpkg.json build.zig.zon flake.nix rebar.config dub.json project.clj stack.yaml cpanfile
+    directory.packages.props
+""")
+_LOCKS = _words("""
+    package-lock.json npm-shrinkwrap.json pnpm-lock.yaml bun.lockb go.sum go.work.sum gradle.lockfile
+    packages.lock.json package.resolved cartfile.resolved
+""")
 _MANIFEST_SHAPES = re.compile(
     r".*\.lock|requirements[^/]*\.(txt|in)|constraints[^/]*\.txt|.*\.(gemspec|csproj|fsproj|vbproj|cabal|podspec)"
 )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.domain.enums import Cause
+from bot.domain.paths import is_git_spelling
 from bot.errors import Permanent, RetryLater
 from bot.workspace.git import SEARCH_PATH, Git
 from bot.workspace.mirror import TOO_BIG
 from bot.workspace.remote import kept_ref
 from bot.workspace.toolhost.confine import files_uid
-from bot.workspace.toolhost.paths import is_git_spelling
 
 MAX_TREE_BYTES = 1024**3
 MAX_TREE_FILES = 200_000

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.paths import RefusedPath, split
 from bot.workspace.toolhost.beneath import (
     MAX_FILE_BYTES,
     Missing,
@@ -19,7 +20,6 @@ from bot.workspace.toolhost.beneath import (
     open_by_kernel,
     open_by_walk,
 )
-from bot.workspace.toolhost.paths import RefusedPath, split
 
 CANARY = b"canary-outside"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.paths import RefusedPath
 from bot.workspace.toolhost.beneath import MAX_FILE_BYTES, Tree, Trouble
 from bot.workspace.toolhost.changing import Editor
 from bot.workspace.toolhost.originals import MAX_TOUCHED_FILES, Originals
-from bot.workspace.toolhost.paths import RefusedPath
 
 
 class Desk:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.paths import RefusedPath
 from bot.workspace.toolhost.beneath import Tree, Trouble
-from bot.workspace.toolhost.paths import RefusedPath
 from bot.workspace.toolhost.reading import Looker
 from bot.workspace.toolhost.reply import MAX_REPLY_CHARS, clip
 from bot.workspace.toolhost.walk import glob_pattern

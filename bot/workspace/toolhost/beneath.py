@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from bot.workspace.toolhost.paths import REFUSED, RefusedPath
+from bot.domain.paths import REFUSED, RefusedPath
 
 MAX_FILE_BYTES = 1024 * 1024
 

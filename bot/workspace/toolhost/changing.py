@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from bot.domain.paths import check_writable, split
 from bot.workspace.toolhost import diff
 from bot.workspace.toolhost.beneath import MAX_FILE_BYTES, Tree, Trouble
 from bot.workspace.toolhost.originals import MAX_TOUCHED_FILES, Original, Originals
-from bot.workspace.toolhost.paths import check_writable, split
 from bot.workspace.toolhost.reading import decoded
 from bot.workspace.toolhost.reply import clip
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Iterator
 
+from bot.domain.paths import RefusedPath, split
 from bot.workspace.toolhost.beneath import Tree, Trouble
-from bot.workspace.toolhost.paths import RefusedPath, split
 from bot.workspace.toolhost.reply import MAX_REPLY_CHARS, clip
 from bot.workspace.toolhost.walk import Entry, entries, glob_pattern
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, BinaryIO, TypeAlias
 
+from bot.domain.paths import RefusedPath
 from bot.workspace.toolhost.beneath import Tree, Trouble
 from bot.workspace.toolhost.changing import Editor
 from bot.workspace.toolhost.originals import Originals
-from bot.workspace.toolhost.paths import RefusedPath
 from bot.workspace.toolhost.reading import Looker
 from bot.workspace.toolhost.reply import Reply
 

@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bot.domain.paths import RefusedPath, is_git_spelling
 from bot.workspace.toolhost.beneath import Tree, Trouble
-from bot.workspace.toolhost.paths import RefusedPath, is_git_spelling
 
 MAX_VISITED_ENTRIES = 400_000
 

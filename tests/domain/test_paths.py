@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.workspace.toolhost.paths import (
+from bot.domain.paths import (
     MAX_PATH_BYTES,
     RefusedPath,
     check_writable,
