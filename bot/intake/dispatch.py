@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import logs
@@ -17,7 +17,7 @@ from bot.domain.clock import Clock
 from bot.domain.enums import DeliveryState
 from bot.domain.intents import Event, Intent
 from bot.domain.values import Json, Scope
-from bot.errors import IssuewrightError, Permanent, RetryLater
+from bot.errors import IssuewrightError, RetryLater
 
 log = logs.get(__name__)
 
@@ -72,7 +72,10 @@ class Dispatcher:
         except IntegrityError:
             # Another dispatcher made the same job first; the next look finds it.
             await self._postpone(delivery, "somebody else dispatched the same request", 0.0)
-        except (Permanent, IssuewrightError) as error:
+        except SQLAlchemyError as error:
+            # One that no row can hold must not hold up the others; a database that is away says so again.
+            await self._postpone(delivery, f"the database did not take it ({type(error).__name__})", None)
+        except IssuewrightError as error:
             await self._close(delivery, DeliveryState.FAILED, str(error))
 
     async def _decide(self, delivery: StoredDelivery) -> list[Change]:
