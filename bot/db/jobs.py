@@ -10,7 +10,7 @@ from bot.db.scope import within
 from bot.db.submit import snapshot_from_json
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs, repositories
 from bot.domain.enums import Cause, IssueStatus, JobStatus, Phase
-from bot.domain.states import OPEN_JOBS, By, check_issue, check_job, end_of
+from bot.domain.states import By, check_issue, check_job, end_of
 from bot.domain.values import Actor, ClaimedJob, Json, Origin, RepositoryRef, Scope
 from bot.errors import LeaseLost
 
@@ -150,7 +150,7 @@ async def settle(scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, 
         .where(agent_jobs.c.id == job.id, agent_jobs.c.status == JobStatus.RUNNING)
         .values(status=status, completed_at=now, updated_at=now)
     )
-    await _close_run(connection, job.id)
+    await close_run(connection, job.id)
     await set_issue(scope, connection, job.issue_id, issue_status, By.RUNNER, now=now)
     await events.append(
         scope,
@@ -164,7 +164,8 @@ async def settle(scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, 
     return status
 
 
-async def _close_run(connection: AsyncConnection, job_id: str) -> None:
+async def close_run(connection: AsyncConnection, job_id: str) -> None:
+    """Take lease, waiting time and open key from the run of a job that the caller has ended."""
     await connection.execute(
         update(job_runs)
         .where(job_runs.c.job_id == job_id)
@@ -222,80 +223,6 @@ async def wait_again(
         await connection.execute(select(agent_jobs.c.issue_id).where(agent_jobs.c.id == job_id))
     ).scalar_one()
     await set_issue(Scope.system(), connection, issue_id, IssueStatus.QUEUED, by, now=now)
-
-
-async def request_cancel(
-    scope: Scope,
-    connection: AsyncConnection,
-    *,
-    repository_id: int,
-    number: int | None,
-    verb: str | None,
-    reason: str,
-    now: datetime,
-) -> list[str]:
-    """Cancel the open jobs of a thread (of a whole repository when *number* is None).
-
-    A waiting job ends at once; a running one is marked and its owner ends it within seconds, as does
-    the next owner of one that was given back: it waits no longer.
-
-    Returns:
-        The ids of the jobs that were waiting or running.
-    """
-    statement = (
-        select(agent_jobs.c.id, agent_jobs.c.issue_id, agent_jobs.c.organization_id, agent_jobs.c.status)
-        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
-        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
-        .where(
-            job_origins.c.repository_id == repository_id,
-            agent_jobs.c.status.in_(OPEN_JOBS),
-            within(scope, agent_jobs),
-        )
-    )
-    if number is not None:
-        statement = statement.where(job_origins.c.number == number)
-    if verb is not None:
-        statement = statement.where(job_origins.c.verb == verb)
-    # All runs are locked, in one order, before the first event locks the organization.
-    found = (await connection.execute(statement.order_by(agent_jobs.c.id))).all()
-    for row in found:
-        run = update(job_runs).where(job_runs.c.job_id == row.id)
-        await connection.execute(run.values(cancel_reason=reason, wake_at=None))
-    for row in found:
-        if row.status is JobStatus.PENDING:
-            await _cancel_waiting(connection, row.id, row.issue_id, row.organization_id, reason, now)
-    return [row.id for row in found]
-
-
-async def _cancel_waiting(
-    connection: AsyncConnection, job_id: str, issue_id: str, organization_id: str, reason: str, now: datetime
-) -> None:
-    """End a job that waits and has published nothing; one whose words are out is left to its runner."""
-    if await connection.scalar(select(job_runs.c.fence).where(job_runs.c.job_id == job_id)):
-        return
-    check_job(JobStatus.PENDING, JobStatus.CANCELLED, By.GITHUB)
-    await connection.execute(
-        update(agent_jobs)
-        .where(agent_jobs.c.id == job_id, agent_jobs.c.status == JobStatus.PENDING)
-        .values(status=JobStatus.CANCELLED, error=reason, completed_at=now, updated_at=now)
-    )
-    await connection.execute(
-        update(job_runs).where(job_runs.c.job_id == job_id).values(cause=Cause.CANCELLED)
-    )
-    await _close_run(connection, job_id)
-    scope = Scope(organization_id)
-    status = select(agent_issues.c.status).where(agent_issues.c.id == issue_id)
-    if await connection.scalar(status) is not IssueStatus.REVIEW:  # where a pull request still waits
-        await set_issue(scope, connection, issue_id, IssueStatus.CANCELLED, By.GITHUB, now=now)
-    await events.append(
-        scope,
-        connection,
-        "job.ended",
-        now=now,
-        issue_id=issue_id,
-        job_id=job_id,
-        data={"status": JobStatus.CANCELLED.value, "cause": Cause.CANCELLED.value},
-    )
 
 
 def _in_scope(scope: Scope, job: ClaimedJob) -> None:

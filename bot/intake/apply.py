@@ -7,7 +7,7 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import logs
-from bot.db import jobs, operations, submit, tenants
+from bot.db import cancel, operations, submit, tenants
 from bot.db.database import Database
 from bot.db.operations import Frozen
 from bot.db.submit import Submission
@@ -153,7 +153,7 @@ class Intake:
         )
 
     async def _cancel(self, intent: CancelJobs, connection: AsyncConnection) -> None:
-        await jobs.request_cancel(
+        await cancel.request_cancel(
             Scope.system(),
             connection,
             repository_id=intent.repository.id,
@@ -169,7 +169,7 @@ class Intake:
     async def _remove(self, intent: RemoveInstallation, connection: AsyncConnection) -> None:
         now = self.clock.now()
         for repository_id in await tenants.repository_ids(Scope.system(), connection, intent.installation_id):
-            await jobs.request_cancel(
+            await cancel.request_cancel(
                 Scope.system(),
                 connection,
                 repository_id=repository_id,

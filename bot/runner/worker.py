@@ -168,7 +168,7 @@ class Worker:
             pid=os.getpid(),
             version=__version__,
             sandbox_tier=self.sandbox.tier,
-            sandbox_reason=self.sandbox.reason,
+            sandbox_reason=_in_words(self.sandbox),
             model_word=self.model_word.text,
             model_at=self.model_word.at,
             github_word=self.github.word.text,
@@ -181,3 +181,8 @@ class Worker:
             await workers.beat(Scope.system(), connection, report)
             await workers.forget(Scope.system(), connection, before=now - FORGET_AFTER)
         await self.clock.sleep(self.heartbeat_seconds)
+
+
+def _in_words(sandbox: SandboxStatus) -> str:
+    """The reason why repository code cannot be held, and the remedy; nothing where it can."""
+    return ". ".join(filter(None, [sandbox.reason, sandbox.remedy]))

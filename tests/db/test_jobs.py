@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import jobs, schedule, transcript
+from bot.db import cancel, jobs, schedule, transcript
 from bot.db.database import Database
 from bot.db.tables import agent_issues, agent_jobs, events, job_origins
 from bot.db.transcript import Artifact, Step
@@ -59,7 +59,7 @@ async def _cancel(
     database: Database, *, number: int | None = 1, verb: str | None = None, scope: Scope = SYSTEM
 ) -> list[str]:
     async with database.write() as connection:
-        return await jobs.request_cancel(
+        return await cancel.request_cancel(
             scope, connection, repository_id=100, number=number, verb=verb, reason="unlabelled", now=NOW
         )
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import jobs, schedule, transcript
+from bot.db import cancel, jobs, schedule, transcript
 from bot.db.database import Database
 from bot.db.schedule import Reaped
 from bot.db.transcript import Step
@@ -61,7 +61,7 @@ class TestRenew:
     async def test_it_says_why_the_job_is_to_end(self, database: Database) -> None:
         job = await start_job(database, await make_tenant(database))
         async with database.write() as connection:
-            await jobs.request_cancel(
+            await cancel.request_cancel(
                 SYSTEM, connection, repository_id=100, number=1, verb="fix", reason="unlabelled", now=NOW
             )
         assert await _renew(database, job) == "unlabelled"

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import jobs, schedule
+from bot.db import cancel, jobs, schedule
 from bot.db.database import Database
 from bot.db.schedule import ORGANIZATION_CAP, Reaped
 from bot.db.tables import agent_issues, agent_jobs
@@ -192,15 +192,15 @@ class TestClaim:
     async def test_a_job_that_is_being_cancelled_is_not_free(self, database: Database) -> None:
         made = await make_job(database, await make_tenant(database))
 
-        async def cancel(connection: AsyncConnection) -> list[str]:
-            return await jobs.request_cancel(
+        async def stop(connection: AsyncConnection) -> list[str]:
+            return await cancel.request_cancel(
                 SYSTEM, connection, repository_id=100, number=1, verb=None, reason="closed", now=NOW
             )
 
         async def take(connection: AsyncConnection) -> ClaimedJob | None:
             return await schedule.claim(SYSTEM, connection, made.job_id, "w", now=NOW, lease=LEASE)
 
-        cancelled, claimed = await overlap(database, cancel, take)
+        cancelled, claimed = await overlap(database, stop, take)
         assert (cancelled, claimed) == ([made.job_id], None)
         assert await states(database, made.job_id) == (JobStatus.CANCELLED, IssueStatus.CANCELLED)
 

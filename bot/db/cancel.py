@@ -1,0 +1,87 @@
+"""Cancelling: a waiting job ends at once, a running one is marked for its owner."""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db import events, jobs
+from bot.db.scope import within
+from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
+from bot.domain.enums import Cause, IssueStatus, JobStatus
+from bot.domain.states import OPEN_JOBS, By, check_job
+from bot.domain.values import Scope
+
+
+async def request_cancel(
+    scope: Scope,
+    connection: AsyncConnection,
+    *,
+    repository_id: int,
+    number: int | None,
+    verb: str | None,
+    reason: str,
+    now: datetime,
+) -> list[str]:
+    """Cancel the open jobs of a thread (of a whole repository when *number* is None).
+
+    A waiting job ends at once; a running one is marked and its owner ends it within seconds, as does
+    the next owner of one that was given back: it waits no longer.
+
+    Returns:
+        The ids of the jobs that were waiting or running.
+    """
+    statement = (
+        select(agent_jobs.c.id, agent_jobs.c.issue_id, agent_jobs.c.organization_id, agent_jobs.c.status)
+        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
+        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
+        .where(
+            job_origins.c.repository_id == repository_id,
+            agent_jobs.c.status.in_(OPEN_JOBS),
+            within(scope, agent_jobs),
+        )
+    )
+    if number is not None:
+        statement = statement.where(job_origins.c.number == number)
+    if verb is not None:
+        statement = statement.where(job_origins.c.verb == verb)
+    # All runs are locked, in one order, before the first event locks the organization.
+    found = (await connection.execute(statement.order_by(agent_jobs.c.id))).all()
+    for row in found:
+        run = update(job_runs).where(job_runs.c.job_id == row.id)
+        await connection.execute(run.values(cancel_reason=reason, wake_at=None))
+    for row in found:
+        if row.status is JobStatus.PENDING:
+            await _cancel_waiting(connection, row.id, row.issue_id, row.organization_id, reason, now)
+    return [row.id for row in found]
+
+
+async def _cancel_waiting(
+    connection: AsyncConnection, job_id: str, issue_id: str, organization_id: str, reason: str, now: datetime
+) -> None:
+    """End a job that waits and has published nothing; one whose words are out is left to its runner."""
+    if await connection.scalar(select(job_runs.c.fence).where(job_runs.c.job_id == job_id)):
+        return
+    check_job(JobStatus.PENDING, JobStatus.CANCELLED, By.GITHUB)
+    await connection.execute(
+        update(agent_jobs)
+        .where(agent_jobs.c.id == job_id, agent_jobs.c.status == JobStatus.PENDING)
+        .values(status=JobStatus.CANCELLED, error=reason, completed_at=now, updated_at=now)
+    )
+    await connection.execute(
+        update(job_runs).where(job_runs.c.job_id == job_id).values(cause=Cause.CANCELLED)
+    )
+    await jobs.close_run(connection, job_id)
+    scope = Scope(organization_id)
+    status = select(agent_issues.c.status).where(agent_issues.c.id == issue_id)
+    if await connection.scalar(status) is not IssueStatus.REVIEW:  # where a pull request still waits
+        await jobs.set_issue(scope, connection, issue_id, IssueStatus.CANCELLED, By.GITHUB, now=now)
+    await events.append(
+        scope,
+        connection,
+        "job.ended",
+        now=now,
+        issue_id=issue_id,
+        job_id=job_id,
+        data={"status": JobStatus.CANCELLED.value, "cause": Cause.CANCELLED.value},
+    )
