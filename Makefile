@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format docs lock
+.PHONY: help setup demo run test check bench format docs lock
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile
@@ -42,6 +42,9 @@ check: $(STAMP)  ## lint, format, types and the floors of the house
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+bench: $(STAMP)  ## measure against references in the same run
+	@$(BIN)/python benchmarks/startup.py
 
 format: $(STAMP)  ## put the code into its form
 	@$(BIN)/ruff check --fix .
