@@ -5,6 +5,7 @@ The options and variables are those of https://git-scm.com/docs/git and https://
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ from bot.workspace.remote import Remote, checked_sha, kept_ref, token_config, wi
 from bot.workspace.toolhost.execute import Capped
 
 MAX_OUTPUT_BYTES = 1024 * 1024
+MAX_ERROR_BYTES = 64 * 1024
 MAX_PACK_BYTES = 2 * 1024**3
 """No file that git writes may be larger (RLIMIT_FSIZE); the tree itself is limited in `tree`."""
 
@@ -57,6 +59,10 @@ class GitOutput:
     stderr: str
 
 
+class TooMuchOutput(Exception):
+    """Git said more than was asked for."""
+
+
 class Git:
     """Starts git, each time with an empty home, no foreign configuration and a deadline."""
 
@@ -73,13 +79,16 @@ class Git:
         max_output_bytes: int = MAX_OUTPUT_BYTES,
         config_fd: int | None = None,
     ) -> GitOutput:
-        """Run `git` with *arguments*; output beyond *max_output_bytes* loses its middle.
+        """Run `git` with *arguments*.
 
         Raises:
+            TooMuchOutput: It said more than *max_output_bytes*; it was stopped there.
             RetryLater: It did not end within *timeout_seconds*.
             Permanent: There is no git on this machine.
         """
         process = await self._start(arguments, environment or {}, config_fd)
+        with suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MAX_PACK_BYTES, MAX_PACK_BYTES))
         try:
             stdout, stderr = await asyncio.wait_for(_collect(process, max_output_bytes), timeout_seconds)
         except TimeoutError:
@@ -156,13 +165,24 @@ class Git:
 async def _collect(process: asyncio.subprocess.Process, max_bytes: int) -> tuple[bytes, bytes]:
     if process.stdout is None or process.stderr is None:
         raise ValueError("git was started without pipes")
-    stdout, stderr = await asyncio.gather(_drain(process.stdout, max_bytes), _drain(process.stderr, 65_536))
+    stdout, stderr = await asyncio.gather(_whole(process.stdout, max_bytes), _ends(process.stderr))
     await process.wait()
     return stdout, stderr
 
 
-async def _drain(stream: asyncio.StreamReader, max_bytes: int) -> bytes:
-    kept = Capped(max_bytes)
+async def _whole(stream: asyncio.StreamReader, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    left = max_bytes
+    while chunk := await stream.read(1 << 16):
+        left -= len(chunk)
+        if left < 0:
+            raise TooMuchOutput
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _ends(stream: asyncio.StreamReader) -> bytes:
+    kept = Capped(MAX_ERROR_BYTES)
     while chunk := await stream.read(1 << 16):
         kept.feed(chunk)
     return kept.result()

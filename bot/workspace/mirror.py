@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -142,18 +143,23 @@ def _explained(output: GitOutput, sha: str) -> Permanent | RetryLater:
     status = found.group(1) if found else ""
     gone = NotFound("the repository is not there, or not for us (404)")
     rejected = Unauthorized("the server did not accept the read token (401)")
+    moved = NotFound("the repository has moved to another name")
     verdicts: tuple[tuple[str, Permanent], ...] = (
         ("' not found", gone),
         ("could not read Username", rejected),
         ("Authentication failed", rejected),
-        ("redirect", NotFound("the repository has moved to another name")),
+        ("redirect", moved),
         ("not our ref", Permanent(f"the commit {sha} is not in the repository any more")),
         ("remote ref", Permanent(f"the commit {sha} is not in the repository any more")),
-        ("File too large", Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)),
+        (f"signal {signal.SIGXFSZ.value}", Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)),
     )
     by_status = {
         "401": rejected,
         "403": Forbidden("the read token may not fetch this repository (403)"),
+        "301": moved,
+        "302": moved,
+        "307": moved,
+        "308": moved,
         "404": gone,
         "410": gone,
         "451": gone,

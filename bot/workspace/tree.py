@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.domain.enums import Cause
 from bot.domain.paths import is_git_spelling
 from bot.errors import Permanent, RetryLater
-from bot.workspace.git import SEARCH_PATH, Git
+from bot.workspace.git import SEARCH_PATH, Git, TooMuchOutput
 from bot.workspace.mirror import TOO_BIG
 from bot.workspace.remote import kept_ref
 from bot.workspace.toolhost.confine import files_uid
@@ -42,17 +42,11 @@ async def materialise(git: Git, mirror: Path, sha: str, job: Path) -> Path:
         RetryLater: git failed.
     """
     git_dir = f"--git-dir={mirror}"
-    listing = await _checked(
-        git,
-        git_dir,
-        "ls-tree",
-        "-r",
-        "-l",
-        "-z",
-        "--full-tree",
-        kept_ref(sha),
-        max_output_bytes=2 * MAX_LISTING_BYTES,
-    )
+    listed = ("ls-tree", "-r", "-l", "-z", "--full-tree", kept_ref(sha))
+    try:
+        listing = await _checked(git, git_dir, *listed, max_output_bytes=MAX_LISTING_BYTES)
+    except TooMuchOutput:
+        raise _too_big() from None
     await asyncio.to_thread(check_listing, listing)
     tree = job / "tree"
     tree.mkdir(mode=0o755)
@@ -73,14 +67,12 @@ def check_listing(listing: bytes) -> None:
     Raises:
         Permanent: Too many files, too many bytes, or a path that is git's own in some spelling.
     """
-    if len(listing) > MAX_LISTING_BYTES:
-        raise Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)
     total_bytes = 0
     known: set[str] = set()
     for files, entry in enumerate(parsed(listing), start=1):
         total_bytes += entry.size_bytes
         if files > MAX_TREE_FILES or total_bytes > MAX_TREE_BYTES:
-            raise Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)
+            raise _too_big()
         _check_path(entry, known)
 
 
@@ -102,6 +94,10 @@ def _check_path(entry: Listed, known: set[str]) -> None:
         known.add(part)
     if entry.mode == _LINK_MODE and entry.size_bytes > _MAX_LINK_BYTES:
         raise _refused("a link in the commit is longer than any path")
+
+
+def _too_big() -> Permanent:
+    return Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)
 
 
 def _refused(words: str) -> Permanent:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +45,7 @@ class GitServer:
     status: int | None = None
     delay_seconds: float = 0.0
     location: str | None = None
+    meanwhile: Callable[[], None] | None = None
 
     def repository(self, full_name: str, files: Mapping[str, bytes | str]) -> str:
         """Add a commit that holds exactly *files* to *full_name*; returns its SHA."""
@@ -96,7 +97,7 @@ class GitServer:
 
 
 async def _backend(server: GitServer, request: web.Request) -> web.Response:
-    """One request through `git http-backend` (a CGI program)."""
+    """One request through `git http-backend` (a CGI program); aiohttp has unpacked its body."""
     body = await request.read()
     environment = {
         **_ENVIRONMENT,
@@ -108,7 +109,6 @@ async def _backend(server: GitServer, request: web.Request) -> web.Response:
         "REQUEST_METHOD": request.method,
         "CONTENT_TYPE": request.headers.get("Content-Type", ""),
         "CONTENT_LENGTH": str(len(body)),
-        "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
     }
     process = await asyncio.create_subprocess_exec(
         "git", "http-backend", env=environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -132,6 +132,8 @@ async def serve(root: Path) -> AsyncIterator[GitServer]:
     async def handle(request: web.Request) -> web.Response:
         server.authorizations.append(request.headers.get("Authorization"))
         await asyncio.sleep(server.delay_seconds)
+        if server.meanwhile is not None:
+            await asyncio.to_thread(server.meanwhile)
         if server.status is not None:
             headers = {"Location": server.location} if server.location else {}
             return web.Response(status=server.status, headers=headers)
@@ -143,7 +145,7 @@ async def serve(root: Path) -> AsyncIterator[GitServer]:
 
     application = web.Application(client_max_size=64 * 1024 * 1024)
     application.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

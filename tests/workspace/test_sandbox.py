@@ -178,7 +178,8 @@ async def test_a_fork_bomb_is_bounded_and_ended(host: ProcessToolHost) -> None:
     assert (record.exit_code, record.reason) == (124, "stopped after 2 seconds")
     assert time.monotonic() - started < 7
     assert not list(commands_with("fork-bomb-7c"))
-    count = "import os, signal\nn = 0\ntry:\n    while os.fork() or signal.pause(): n += 1\nexcept OSError: print(n)"
+    count = "import os, signal\nn = 0\ntry:\n    while os.fork() or signal.pause(): n += 1\n"
+    count += "except OSError: print(n)"
     bounded = await run(host, f'python3 -c "{count}"', seconds=20)
     assert 0 < int(bounded.output) < sandbox.MAX_PROCESSES
 
