@@ -116,6 +116,7 @@ def _worker(parts: Parts, bell: Doorbell | None, network: Mapping[str, str]) -> 
         github=GitHubWatch(parts.app, clock),
         clock=clock,
         concurrency=settings.agent_max_concurrency,
+        lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
         poll_seconds=settings.poll_seconds,
         is_enabled=settings.agent_enabled,

@@ -25,7 +25,6 @@ from bot.runner.words import GitHubWatch, LastWord
 
 log = logs.get(__name__)
 
-READMIT_AFTER: Final = timedelta(seconds=60)
 FORGET_AFTER: Final = timedelta(days=1)
 TROUBLE_SECONDS: Final = 1.0
 
@@ -53,6 +52,7 @@ class Worker:
     github: GitHubWatch
     clock: Clock
     concurrency: int
+    lease_seconds: float
     heartbeat_seconds: float
     poll_seconds: float
     is_enabled: bool = True
@@ -112,15 +112,23 @@ class Worker:
             self._mail_waits.set()
 
     async def _schedule(self) -> None:
-        """Jobs to the engine."""
+        """Jobs to the engine, no more than can run here: others are for other workers.
+
+        What was admitted and not claimed within a lease died with its worker, and is handed out again.
+        """
         await self._work_waits.wait()
         self._work_waits.clear()
         await self.reaper.run_once()
-        if not self.is_enabled:
+        free_places = self.concurrency - self.running - self.engine.depth()
+        if not self.is_enabled or free_places <= 0:
             return
         async with self.database.write() as connection:
             admitted = await schedule.admit(
-                Scope.system(), connection, now=self.clock.now(), readmit_after=READMIT_AFTER
+                Scope.system(),
+                connection,
+                now=self.clock.now(),
+                readmit_after=timedelta(seconds=self.lease_seconds),
+                limit=free_places,
             )
         await self.engine.push(admitted)
 
