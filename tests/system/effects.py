@@ -6,6 +6,13 @@ from bot.standin import sample
 from bot.standin.forge.plumbing import Bare
 from tests.system.rig import Rig
 
+_JOB = """
+SELECT j.*, r.cause, r.phase, i.status AS "issueStatus" FROM agent_jobs j
+JOIN job_runs r ON r."jobId" = j.id JOIN job_origins o ON o."jobId" = j.id
+JOIN agent_issues i ON i.id = j."issueId"
+WHERE o.number = :number AND o."repositoryId" = :repository ORDER BY j.id
+"""
+
 
 def our_comments(product: Rig, number: int, repository: str = sample.REPOSITORY) -> list[str]:
     """The texts of our own comments in a thread."""
@@ -26,18 +33,37 @@ async def branches(product: Rig, repository: str = sample.REPOSITORY) -> list[st
     return [name for name in await Bare(found.path).branches() if name != found.default_branch]
 
 
+async def jobs_of(product: Rig, number: int, repository: str = sample.REPOSITORY) -> list[dict[str, Any]]:
+    """The jobs of a thread, oldest first, each with its cause, its phase and the state of its issue."""
+    repository_id = product.forge.world.repository(repository).id
+    return await product.rows(_JOB, number=number, repository=repository_id)
+
+
+async def ended(product: Rig, number: int, repository: str = sample.REPOSITORY) -> list[dict[str, Any]]:
+    """The jobs of a thread once there are some, all of them are final and nothing is left to send."""
+    jobs = await jobs_of(product, number, repository)
+    is_over = all(job["phase"] == "settled" for job in jobs)
+    return jobs if is_over and not await open_operations(product) else []
+
+
 async def open_operations(product: Rig) -> list[dict[str, Any]]:
     """Writes that were begun or promised and are neither done nor failed."""
     return await product.rows("SELECT key, state, error FROM operations WHERE state IN ('intent', 'sent')")
 
 
+async def failed_operations(product: Rig) -> list[dict[str, Any]]:
+    """Writes that will never be made, with the reason."""
+    return await product.rows("SELECT key, error FROM operations WHERE state = 'failed'")
+
+
 async def one_pull_request(product: Rig, number: int) -> None:
-    """Wait for the end of the only job; one branch, one pull request, one comment, nothing left to send."""
-    (job,) = await product.until(product.finished_jobs)
-    assert (job["status"], job["cause"]) == ("COMPLETED", "pull_request"), job["error"]
-    await product.until(lambda: nothing_to_send(product))
-    (pull,) = pulls(product)
-    assert await branches(product) == [pull.pull.head]
+    """Wait for the end of the thread's only job: one branch, one pull request, one comment, its result."""
+    (job,) = await product.until(lambda: ended(product, number))
+    assert (job["status"], job["cause"], job["error"]) == ("COMPLETED", "pull_request", None)
+    assert job["issueStatus"] == "REVIEW"
+    branch, *more = [name for name in await branches(product) if name.startswith(f"issuewright/{number}-")]
+    assert more == []
+    (pull,) = [thread for thread in pulls(product) if thread.pull.head == branch]
     assert pull.pull.is_draft
     assert [user.login for user in pull.assignees] == [sample.PERSON]
     (text,) = our_comments(product, number)
@@ -45,13 +71,3 @@ async def one_pull_request(product: Rig, number: int) -> None:
     assert job["id"] in text
     assert [reaction.content for reaction in product.thread(number).reactions] == ["eyes"]
     assert await failed_operations(product) == []
-
-
-async def nothing_to_send(product: Rig) -> bool:
-    """Whether no operation is open."""
-    return not await open_operations(product)
-
-
-async def failed_operations(product: Rig) -> list[dict[str, Any]]:
-    """Writes that will never be made, with the reason."""
-    return await product.rows("SELECT key, error FROM operations WHERE state = 'failed'")
