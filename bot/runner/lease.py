@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot import logs
 from bot.db import schedule
 from bot.db.database import Database
 from bot.domain.clock import Clock
 from bot.domain.values import ClaimedJob, Scope
 from bot.errors import IssuewrightError
+
+log = logs.get(__name__)
 
 MAX_TICK_SECONDS: Final = 2.0
 Result = TypeVar("Result")
@@ -78,10 +83,17 @@ class JobLease:
             await asyncio.gather(working, keeping, return_exceptions=True)
 
     async def _keep(self, *, may_cancel: bool) -> None:
-        """Renew until something ends it: a lost lease, or a wish to cancel."""
+        """Renew until something ends it: a lost lease, or a wish to cancel.
+
+        A database that is away for a moment ends nothing: whatever the work writes needs it too.
+        """
         tick_seconds = min(self.heartbeat_seconds, MAX_TICK_SECONDS)
         while True:
-            reason = await self.renew()
+            reason = None
+            try:
+                reason = await self.renew()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("lease_not_renewed", why=type(error).__name__)
             if may_cancel and reason is not None:
                 raise CancelRequested(reason)
             await self.clock.sleep(tick_seconds)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from bot import logs
 from bot.db import jobs, schedule
 from bot.db.database import Database
@@ -148,8 +150,11 @@ class Runner:
             log.warning("job_waits", why=str(error), seconds=round(seconds, 1))
 
     async def _hand_back(self, job: ClaimedJob, why: str) -> None:
-        with contextlib.suppress(LeaseLost):
+        """Let another worker have it at once; where that fails, the lease runs out instead."""
+        try:
             await self._wait(job, why, 0.0, is_counted=False)
+        except (LeaseLost, SQLAlchemyError, OSError) as error:
+            log.warning("not_handed_back", why=type(error).__name__)
 
     async def _wait(self, job: ClaimedJob, why: str, seconds: float, *, is_counted: bool) -> None:
         now = self.clock.now()

@@ -69,20 +69,27 @@ class Worker:
         loops: list[Coroutine[Any, Any, None]] = [self._listen()]
         loops += [self._forever(each) for each in (self._dispatch, self._schedule, self._mail, self._beat)]
         loops += [self._serve() for _ in range(self.concurrency)]
+        stopping = asyncio.create_task(stop.wait())
         tasks = [asyncio.create_task(loop) for loop in loops]
         log.info("worker_started", worker_id=self.id, sandbox=self.sandbox.tier.value)
         try:
-            stopping = asyncio.create_task(stop.wait())
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for ended in done - {stopping}:
                 ended.result()
         finally:
-            for task in tasks:
+            for task in (stopping, *tasks):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+            await self._leave()
+            log.info("worker_stopped", worker_id=self.id)
+
+    async def _leave(self) -> None:
+        """Take our row away; a database that is away forgets us by our silence."""
+        try:
             async with self.database.write() as connection:
                 await workers.leave(Scope.system(), connection, self.id)
-            log.info("worker_stopped", worker_id=self.id)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("database_trouble", why=type(error).__name__)
 
     async def _listen(self) -> None:
         """Turn rings, or the passing of time, into looks at the database."""
@@ -149,14 +156,15 @@ class Worker:
                 self._work_waits.set()
 
     async def _run_job(self, job_id: str) -> None:
-        """One attempt; where the database is away, the job's lease runs out and it is taken up again."""
+        """One attempt; where it cannot even be given back, its lease runs out and it is taken up again."""
         try:
             job = await self.runner.claim(job_id)
             if job is not None:
                 with logs.bound(job_id=job.id, issue_id=job.issue_id, fence=job.fence):
                     await self._attempt(job)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("database_trouble", why=type(error).__name__, job_id=job_id)
+        except Exception:
+            # Also where our own way to end a broken attempt is broken: no job may end the worker.
+            log.exception("job_left_alone", job_id=job_id)
             await self.clock.sleep(TROUBLE_SECONDS)
 
     async def _attempt(self, job: ClaimedJob) -> None:
