@@ -77,11 +77,17 @@ def check_listing(listing: bytes) -> None:
 
 
 def parsed(listing: bytes) -> Iterator[Listed]:
-    """The entries of `git ls-tree -r -l -z`."""
+    """The entries of `git ls-tree -r -l -z`.
+
+    Raises:
+        RetryLater: git calls an object BAD: the mirror is broken.
+    """
     for record in listing.split(b"\0"):
         if record:
             facts, path = record.split(b"\t", 1)
             mode, kind, _, size = facts.decode("ascii").split()
+            if size == "BAD":
+                raise RetryLater("the checkout failed: the mirror is broken", cause=Cause.SANDBOX_ERROR)
             yield Listed(mode, kind, 0 if size == "-" else int(size), path.decode("utf-8", "surrogateescape"))
 
 

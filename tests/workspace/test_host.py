@@ -1,6 +1,7 @@
 """The real tool host process: what it holds, what it survives, how it ends."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -171,6 +172,24 @@ async def test_a_closed_host_stays_closed(process: ProcessToolHost) -> None:
         await process.call("git_diff", {}, timeout_seconds=10)
 
 
+async def test_a_process_that_says_nothing_is_no_host(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    host = ProcessToolHost(checkout.tree.parent, NO_SANDBOX, None)
+    assert host.pid is None
+    with pytest.raises(Permanent, match="it said nothing"):
+        await host.start()
+
+
+async def test_changes_that_cannot_be_read_are_an_error(process: ProcessToolHost, checkout: Checkout) -> None:
+    await process.call("write_file", {"path": "a", "content": "a"}, timeout_seconds=10)
+    (checkout.tree / "a").write_bytes(b"\0")
+    with pytest.raises(Permanent, match="cannot be read"):
+        await process.changes()
+    await process.close()
+
+
 async def test_a_host_that_cannot_start_is_an_error_in_words(checkout: Checkout) -> None:
     (checkout.tree.parent / "originals").mkdir()
     (checkout.tree.parent / "originals" / "0.json").mkdir()
@@ -193,6 +212,20 @@ def test_the_tool_host_imports_the_standard_library_only(tmp_path: Path) -> None
     assert b'"ready": true' in done.stdout
     assert "json" in loaded
     assert not loaded & set(packages_distributions()) - {"bot", "_distutils_hack"}
+    for fd in fds:
+        os.close(fd)
+
+
+def test_the_broker_as_a_program_serves_and_ends_with_its_input(tmp_path: Path) -> None:
+    for name in ("tree", "originals"):
+        (tmp_path / name).mkdir()
+    fds = [os.open(tmp_path / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tree", "originals")]
+    start = launch(tmp_path, None, tree_fd=fds[0], originals_fd=fds[1])
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
+    done = subprocess.run(
+        start.argv, env=measured, pass_fds=fds, input=b'{"op": "changes"}\n', capture_output=True, check=True
+    )
+    assert [sorted(json.loads(line)) for line in done.stdout.splitlines()][1] == ["changes"]
     for fd in fds:
         os.close(fd)
 

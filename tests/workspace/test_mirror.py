@@ -147,6 +147,17 @@ async def test_a_broken_mirror_is_thrown_away_and_the_next_try_works(
     assert (await workspace.checkout(REPOSITORY, sha, TOKEN, "job")).tree.exists()
 
 
+async def test_a_mirror_with_a_hole_is_thrown_away_too(
+    server: GitServer, workspace: Workspace, sha: str, tmp_path: Path
+) -> None:
+    await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
+    blob = git("rev-parse", f"{sha}:a.txt", cwd=server.bare(REPOSITORY.full_name))
+    (mirror_path(tmp_path) / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(RetryLater, match="the checkout failed"):
+        await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
+    assert (await workspace.checkout(REPOSITORY, sha, TOKEN, "job")).tree.exists()
+
+
 async def test_a_pack_that_is_too_big_is_refused_in_words(
     server: GitServer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from bot.domain.paths import RefusedPath
 from bot.workspace.toolhost.beneath import Tree, Trouble
 from bot.workspace.toolhost.reading import Looker
 from bot.workspace.toolhost.reply import MAX_REPLY_CHARS, clip
-from bot.workspace.toolhost.walk import glob_pattern
+from bot.workspace.toolhost.walk import _entry, entries, glob_pattern
 
 
 @pytest.fixture
@@ -123,6 +123,25 @@ def test_many_entries_are_counted_out(looker: Looker, tmp_path: Path) -> None:
     for number in range(1001):
         (tmp_path / "src" / f"{number:04}").touch()
     assert looker.list_directory("src").endswith("[the first 1000; narrow it with path]")
+
+
+def test_a_tree_without_end_is_an_error_in_words(looker: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.workspace.toolhost.walk.MAX_VISITED_ENTRIES", 3)
+    with pytest.raises(Trouble, match="too many files"):
+        looker.search_files("*")
+
+
+def test_what_vanishes_during_a_walk_is_left_out(looker: Looker, tmp_path: Path) -> None:
+    walk = entries(looker._tree, ())
+    first = next(walk)
+    for name in ("src", "sub"):
+        (tmp_path / name).rename(tmp_path.parent / name)
+    rest = ["/".join(entry.parts) for entry in walk]
+    assert first.label == "README.md"
+    assert "src" in rest
+    assert not any(path.startswith("src/") for path in rest)
+    with looker._tree.directory(()) as root_fd:
+        assert _entry(root_fd, (), "gone") is None
 
 
 def test_names_that_are_no_text_are_shown_with_a_replacement(looker: Looker, tmp_path: Path) -> None:

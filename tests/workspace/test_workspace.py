@@ -1,8 +1,12 @@
 """The whole way through the room: fetch, files, edit, changes, verify, discard."""
 
+from pathlib import Path
+
 from bot.domain.enums import Tier
 from bot.domain.ports import ToolHost
+from bot.domain.values import SandboxStatus
 from bot.workspace.workspace import Checkout, Workspace
+from tests.workspace.githttp import GitServer
 
 
 async def test_a_change_made_by_the_tools_is_seen_by_the_sandbox(host: ToolHost) -> None:
@@ -21,6 +25,25 @@ async def test_a_change_made_by_the_tools_is_seen_by_the_sandbox(host: ToolHost)
         "diff --git a/src/hello.py b/src/hello.py\n--- a/src/hello.py\n+++ b/src/hello.py\n@@ -1,2 +1,2 @@\n"
         " def hello():\n-    return 'helo'\n+    return 'hello'\n"
     )
+
+
+async def test_the_installation_limits_how_long_a_command_runs(
+    server: GitServer, checkout: Checkout, tmp_path: Path
+) -> None:
+    held = SandboxStatus(Tier.SANDBOX)
+    short = Workspace(tmp_path / "data", git_url=server.url, verify_timeout_seconds=0.5, sandbox=held)
+    host = await short.open_host(checkout)
+    record = await host.verify("sleep 100", timeout_seconds=90)
+    await host.close()
+    assert (record.exit_code, record.reason) == (124, "stopped after 0.5 seconds")
+
+
+async def test_only_proxy_and_certificate_variables_reach_git(tmp_path: Path) -> None:
+    given = {"HTTPS_PROXY": "http://proxy:3128", "LD_PRELOAD": "/tmp/x.so", "GIT_SSH_COMMAND": "id"}
+    workspace = Workspace(
+        tmp_path, git_url="https://github.com", verify_timeout_seconds=1, network_environment=given
+    )
+    assert workspace._git.remote.proxies == {"HTTPS_PROXY": "http://proxy:3128"}
 
 
 async def test_discard_leaves_nothing_and_works_twice(workspace: Workspace, checkout: Checkout) -> None:
