@@ -20,6 +20,11 @@ _LEADING_SLASH: Final = re.compile(r"(?:[\s>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(\\*/
 _LINK: Final = re.compile(
     r"(?P<picture>!?)\[(?P<label>[^\[\]\\`<>\n|]*)\]\([ \t]*(?P<place>[^\s()<>`|\\]+)(?:[ \t]+[^()`|\\]*)?\)"
 )
+# Bots that read the text itself, not its Markdown, obey such a line in a block of code too:
+# https://github.com/bors-ng/bors-ng/issues/173, https://github.com/cncf/prow-github-actions/pull/139
+_RAW_COMMAND: Final = re.compile(
+    r"(?i)/[a-z][a-z-]*(?:\s|\Z)|bors\b|@(?:bors|dependabot|homu|mergify(?:io)?|renovate|rustbot)\b"
+)
 _PLAIN_LABEL: Final = re.compile(r"[^\W_][\w .,:;/+()='\"-]*")
 _SYNTAX: Final = re.compile(
     r"(?P<html><(?=[A-Za-z/!?]))|(?P<entity>&(?=#?\w{1,40};)(?!(?:amp|lt|gt|quot);))|\](?P<link>[(:\[])"
@@ -44,8 +49,13 @@ def inert(text: str, allowed: Allowed) -> str:
                 lines.append(token.markup)
                 is_code.append(True)
     return "\n".join(
-        line if code else _line(line, allowed) for line, code in zip(lines, is_code, strict=True)
+        indented(line) if code else _line(line, allowed) for line, code in zip(lines, is_code, strict=True)
     )
+
+
+def indented(line: str) -> str:
+    """A line of code; one that a bot would take for a command does not stand at the line's start."""
+    return f" {line}" if _RAW_COMMAND.match(line) else line
 
 
 def _line(line: str, allowed: Allowed) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.domain.text import strip_invisible
-from bot.publish.inert import inert
+from bot.publish.inert import indented, inert
 from bot.publish.plain import plain
 from bot.publish.secret_shapes import find_secrets
 from bot.publish.surface import Allowed, acts
@@ -102,7 +102,8 @@ def _fenced(text: str) -> str:
     """The whole of *text* as one block of code that nothing in it can end."""
     longest = max((len(run) for run in "".join(c if c == "`" else " " for c in text).split()), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{text}\n{fence}"
+    lines = "\n".join(indented(line) for line in text.split("\n"))
+    return f"{fence}text\n{lines}\n{fence}"
 
 
 def _cut(text: str, max_chars: int) -> str:
