@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -32,6 +33,19 @@ for attempt in (connect, socket.socketpair, run, signal, os.fork):
         print("escaped")
     except OSError as error:
         print(errno.errorcode[error.errno])
+"""
+_DOOMED_WORKER = """
+import asyncio, sys
+from pathlib import Path
+from bot.domain.enums import Tier
+from bot.domain.values import SandboxStatus
+from bot.workspace.host import ProcessToolHost
+async def work():
+    host = ProcessToolHost(Path(sys.argv[1]), SandboxStatus(Tier.NONE), None)
+    await host.start()
+    print(host.pid, host.ready["pid"], flush=True)
+    await asyncio.Event().wait()
+asyncio.run(work())
 """
 NO_SANDBOX = SandboxStatus(Tier.NONE, "bubblewrap was not found", "Install it.")
 IS_ROOT = os.geteuid() == 0
@@ -156,6 +170,22 @@ async def test_the_file_server_dies_with_its_broker(process: ProcessToolHost) ->
     asyncio.get_running_loop().remove_reader(child)
     os.close(child)
     await process.close()
+
+
+def test_a_worker_that_is_killed_takes_everything_with_it(tmp_path: Path) -> None:
+    for name in ("tree", "originals"):
+        (tmp_path / name).mkdir()
+    argv = [sys.executable, "-c", _DOOMED_WORKER, str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as worker:
+        if worker.stdout is None:
+            raise AssertionError
+        pids = [int(word) for word in worker.stdout.readline().split()]
+        others = [os.pidfd_open(pid) for pid in pids]
+        worker.kill()
+    for other in others:
+        assert select.select([other], [], [], 5)[0], "ended within five seconds"
+        os.close(other)
+    assert len(pids) == 2
 
 
 async def test_changes_of_a_killed_host_are_an_error_of_the_sandbox(process: ProcessToolHost) -> None:

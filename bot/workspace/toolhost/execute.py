@@ -102,28 +102,25 @@ class _Running:
         self._stdout = process.stdout
         self._ours = ours
         self._status_fd = status_fd
+        self._launcher_fd = os.pidfd_open(process.pid)
         self._first_process_fd: int | None = None
         self.kept = Capped(MAX_OUTPUT_BYTES)
 
     def drain(self, deadline: float) -> bool:
         """Read until the launcher has ended; False when the deadline came first."""
-        launcher = os.pidfd_open(self._process.pid)
         output, word = self._stdout.fileno(), self._ours.fileno()
         with selectors.DefaultSelector() as selector:
-            for fd in (output, word, launcher):
+            for fd in (output, word, self._launcher_fd):
                 selector.register(fd, selectors.EVENT_READ)
-            try:
-                while (left := deadline - time.monotonic()) > 0:
-                    ready = {key.fd for key, _ in selector.select(left)}
-                    if word in ready:
-                        selector.unregister(word)
-                        self._let_go()
-                    if output in ready and not self._take(output):
-                        selector.unregister(output)
-                    if ready == {launcher}:
-                        return True
-            finally:
-                os.close(launcher)
+            while (left := deadline - time.monotonic()) > 0:
+                ready = {key.fd for key, _ in selector.select(left)}
+                if word in ready:
+                    selector.unregister(word)
+                    self._let_go()
+                if output in ready and not self._take(output):
+                    selector.unregister(output)
+                if ready == {self._launcher_fd}:
+                    return True
         return False
 
     def end(self) -> None:
@@ -132,6 +129,7 @@ class _Running:
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         self._stdout.close()
+        os.close(self._launcher_fd)
         if self._first_process_fd is not None:
             select.select([self._first_process_fd], [], [], END_TIMEOUT_SECONDS)
             os.close(self._first_process_fd)
