@@ -167,6 +167,7 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
         model=model,
         clock=parts.clock,
         verify_timeout_seconds=settings.sandbox_timeout_seconds,
+        backoff_seconds=settings.backoff_seconds,
         is_debug=settings.agent_debug,
     )
     return Runner(

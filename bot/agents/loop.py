@@ -58,8 +58,11 @@ async def run(  # noqa: PLR0913 (everything outside comes in by name)
     observe: Observe = ignore,
     jitter: Callable[[], float] = random.random,
     spent_micro_usd: int = 0,
+    backoff_seconds: float = BACKOFF_SECONDS,
 ) -> LoopResult:
     """Run one agent to its end; *spent_micro_usd* is what earlier attempts of the job have used.
+
+    *backoff_seconds* is the first wait for a model that is away and names no time; it doubles.
 
     Raises:
         RetryLater: the model stayed away through all retries (cause `model_error`).
@@ -79,6 +82,7 @@ async def run(  # noqa: PLR0913 (everything outside comes in by name)
         observe,
         jitter,
         account,
+        backoff_seconds,
     )
     return await loop.go()
 
@@ -98,6 +102,7 @@ class _Loop:
     observe: Observe
     jitter: Callable[[], float]
     account: Account
+    backoff_seconds: float
     effects: Effects = field(default_factory=Effects)
     step: int = 0
     tokens: int = 0
@@ -185,7 +190,7 @@ class _Loop:
 
     async def _back_off(self, attempt: int, error: RetryLater) -> None:
         """Wait before the next attempt, or hand the error on when attempts or time run out."""
-        base = BACKOFF_SECONDS * 2**attempt if error.after_seconds is None else error.after_seconds
+        base = self.backoff_seconds * 2**attempt if error.after_seconds is None else error.after_seconds
         seconds = base * (1 + self.jitter() / 2)
         self._check_deadline()
         if attempt >= MAX_RETRIES or seconds >= self._seconds_left():

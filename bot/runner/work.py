@@ -55,6 +55,7 @@ class Work:
     model: Model
     clock: Clock
     verify_timeout_seconds: float
+    backoff_seconds: float
     is_debug: bool
 
     async def authorize(self, job: ClaimedJob) -> None:
@@ -136,6 +137,7 @@ class Work:
             clock=self.clock,
             observe=record.observe,
             spent_micro_usd=spent,
+            backoff_seconds=self.backoff_seconds,
         )
         changes = await host.changes()
         is_proposed = needs_verification(result, changes)
