@@ -9,6 +9,7 @@ from bot.db.operations import Frozen
 from bot.db.transcript import Artifact
 from bot.domain import markers
 from bot.domain.enums import ArtifactType, Cause, OperationKind
+from bot.domain.text import strip_invisible
 from bot.domain.values import ClaimedJob, FileChange, Json
 from bot.publish import render
 from bot.publish.render import Check
@@ -67,14 +68,18 @@ def living(job: ClaimedJob, step: str) -> Frozen:
 
 
 def withheld(outcome: Outcome, voice: Voice) -> tuple[str, ...]:
-    """The kinds of secrets in what the change would add; empty when it may be published."""
+    """The kinds of secrets in what the change would add, paths too; empty when it may be published."""
     added = "\n".join(
-        line[1:]
-        for change in outcome.changes
-        for line in change.patch.splitlines()
-        if line.startswith("+") and not line.startswith("+++")
+        words for change in outcome.changes for words in (change.path, *_added_lines(change.patch))
     )
-    return find_secrets(added, voice.secrets)
+    shown, _ = strip_invisible(added)
+    return tuple(sorted({*find_secrets(added, voice.secrets), *find_secrets(shown, voice.secrets)}))
+
+
+def _added_lines(patch: str) -> list[str]:
+    """What a patch adds: below its head, whose `+++` is no addition; only a line feed ends a line."""
+    _, _, hunks = patch.partition("\n@@ ")
+    return [line[1:] for line in hunks.split("\n") if line.startswith("+")]
 
 
 def operations_of(job: ClaimedJob, outcome: Outcome, voice: Voice, *, has_living: bool) -> list[Frozen]:
