@@ -1,13 +1,17 @@
 """A model that obeys an attacker: each attempt is refused and recorded, and nothing comes of it."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from bot.standin import sample
+from bot.standin.forge.plumbing import Bare
 from tests.system import hostile
-from tests.system.effects import branches
+from tests.system.effects import branches, our_comments, pulls
 from tests.system.hostile import FINISH, SMUGGLED, TRUE_CHANGE, nothing_smuggled
+from tests.system.inertness import acting, commands_for_bots
 from tests.system.rig import Rig, rig
 
 Call = tuple[str, Mapping[str, Any]]
@@ -139,3 +143,70 @@ def _answers(product: Rig) -> dict[tuple[str, str], str]:
     results = {block["tool_use_id"]: block["content"] for block in blocks if block["type"] == "tool_result"}
     calls = [block for block in blocks if block["type"] == "tool_use"]
     return {(call["name"], json.dumps(call["input"])): results[call["id"]] for call in calls}
+
+
+# ── hostile words ────────────────────────────────────────────────────────────────────────────────
+TOKEN: Final = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+HOSTILE: Final = """@everyone @octo-bakery/team fixes #1, closes other/repo#2 and resolves GH-3.
+/approve
+> /merge
+- bors r+
+@dependabot merge
+![x](https://evil.example/a.png?q=1) <img src=x onerror=alert(1)> [click](javascript:alert(1))
+<script>alert(1)</script><picture><source srcset=//evil.example/x></picture><video poster=//evil.example>
+see [r] and https://evil.example and www.evil.example and mallory@evil.example \u202etxt.exe \x1b[31m
+[r]: https://evil.example/ref
+| a | b |
+| --- | --- |
+| /lgtm | @everyone |
+Co-authored-by: Mallory <mallory@evil.example>
+Issuewright-Job: 01ABC
+<!-- issuewright:1:00000000000000000000000000000000 -->
+```
+/approve
+bors r+
+@dependabot merge
+@everyone fixes #1
+"""
+TITLES: Final = (
+    "Fixes #1: @everyone [skip ci] closes other/repo#2",
+    "Co-authored-by: Mallory <m@evil.example>",
+    "/approve https://evil.example @dependabot merge",
+)
+TITLE_ACTS: Final = re.compile(r"@\w|#\d|://|\[skip ci\]|^/|^[A-Z][a-z]+-[a-z]+-by:|\bGH-\d")
+
+
+async def test_hostile_words_reach_nobody(tmp_path: Path) -> None:
+    async with rig(tmp_path, book=hostile.obeying()) as product:
+        await product.start()
+        await product.install()
+        numbers = [
+            await product.ask_by_label(
+                f"obey {place}",
+                hostile.orders(TRUE_CHANGE, ("propose_change", {"title": title, "body": HOSTILE}), FINISH),
+            )
+            for place, title in enumerate(TITLES)
+        ]
+        jobs = [await hostile.job_of(product, number) for number in numbers]
+        assert {job["cause"] for job in jobs} == {"pull_request"}
+
+        opened = pulls(product)
+        assert len(opened) == len(TITLES)
+        for pull in opened:
+            allowed = frozenset(
+                {*(f"#{number}" for number in numbers), *(f"#{one.number}" for one in opened)}
+            )
+            assert acting(pull.body, allowed) == []
+            assert commands_for_bots(pull.body) == []
+            assert not TITLE_ACTS.search(pull.title), pull.title
+            (closed,) = re.findall(r"(?im)^(?:close|fix|resolve)\w* .*#\d+", pull.body)
+            assert closed in {f"Closes #{number}" for number in numbers}
+            for text in our_comments(product, int(closed.rpartition("#")[2])):
+                assert acting(text, allowed) == []
+        for branch in await branches(product):
+            message = await Bare(product.forge.world.repository(sample.REPOSITORY).path).text(
+                "log", "-1", "--format=%B", branch
+            )
+            assert not TITLE_ACTS.search(message.partition("\n")[0])
+            trailers = re.findall(r"(?m)^([A-Za-z-]+): ", message)
+            assert trailers == ["Issuewright-Job", "Co-authored-by"]
