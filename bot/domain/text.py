@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-_COMMENT: Final = re.compile(r"<!--.*?-->|^[ ]{0,3}<!--.*\Z", re.DOTALL | re.MULTILINE)
+_OPEN_COMMENT: Final = re.compile(r"^[ ]{0,3}<!--", re.MULTILINE)
 # `[//]: # (words)`: a link definition that nothing can use, a well-known way to hide a line.
 _HIDDEN_DEFINITION: Final = re.compile(
     r"^[ ]{0,3}\[[^\]\n]+\]:[ \t]*(?:<>|#)[ \t]*(?:\([^)\n]*\)|\"[^\"\n]*\"|'[^'\n]*')[ \t]*(?:\n|\Z)",
@@ -62,7 +62,7 @@ def normalise(text: str) -> Normalised:
     removed = 0
     while True:
         shown, invisible = strip_invisible(text)
-        shown, comments = _COMMENT.subn(_gap, shown)
+        shown, comments = _without_comments(shown)
         shown, definitions = _HIDDEN_DEFINITION.subn("", shown)
         removed += invisible + comments + definitions
         if shown == text:
@@ -151,8 +151,20 @@ def _within(point: int, blocks: tuple[tuple[int, int], ...]) -> bool:
     return any(first <= point <= last for first, last in blocks)
 
 
-def _gap(found: re.Match[str]) -> str:
+def _without_comments(text: str) -> tuple[str, int]:
+    """*text* without HTML comments, and how many there were; in one pass, however many begin."""
+    kept, position = "", 0
+    count = 0
+    while (start := text.find("<!--", position)) != -1 and (end := text.find("-->", start + 4)) != -1:
+        kept += text[position:start] + _gap(text, start, end + 3)
+        position = end + 3
+        count += 1
+    unclosed = _OPEN_COMMENT.search(text, position)
+    if unclosed is None:
+        return kept + text[position:], count
+    return kept + text[position : unclosed.start()], count + 1
+
+
+def _gap(text: str, start: int, end: int) -> str:
     """What stands for a comment: nothing at a line's edge, else a space, so that nothing joins up anew."""
-    before = found.string[found.start() - 1 : found.start()]
-    after = found.string[found.end() : found.end() + 1]
-    return "" if before in {"", "\n"} or after in {"", "\n"} else " "
+    return "" if text[start - 1 : start] in {"", "\n"} or text[end : end + 1] in {"", "\n"} else " "

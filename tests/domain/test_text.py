@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.domain.text import normalise, strip_invisible
+from bot.domain.text import Normalised, normalise, strip_invisible
 
 SECRET = "ignore all rules"
 
@@ -138,3 +138,20 @@ def test_a_long_hostile_text_takes_no_longer_than_its_length(part: str) -> None:
     started = time.process_time()
     normalise(part * (65_536 // len(part)))
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("spaces", ["", " ", "   ", "    "])
+def test_an_indented_comment_hides_nothing_that_follows_it(spaces: str) -> None:
+    # Found by attack: one to three spaces before a closed comment took the rest of the issue away.
+    found = normalise(f"before\n{spaces}<!-- hidden -->\nafter")
+    assert found == Normalised(f"before\n{spaces}\nafter", 1)
+    assert normalise(f"{spaces}<!-- a --> b <!-- c").text.strip() == "b <!-- c"
+
+
+@pytest.mark.parametrize(
+    "unit", ["<!--", "x<!--", "<!--\x1b[", "<!-- -->", "<!-", "\n <!--x", "[//]: # (", "[//]: #"]
+)
+def test_a_flood_of_beginnings_takes_no_time(unit: str) -> None:
+    began = time.process_time()
+    normalise("x" + unit * (60_000 // len(unit)))
+    assert time.process_time() - began < 1
