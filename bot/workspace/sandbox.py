@@ -75,7 +75,7 @@ def command_line(
         *_interpreter(Path(sys.base_prefix).resolve(), Path(sys.executable).resolve()),
         *_etc(descriptors),
         *("--perms", "0755", "--dir", WORK, "--bind", tree, WORK, "--chdir", WORK),
-        *("--remount-ro", "/"),
+        *("--remount-ro", "/dev", "--remount-ro", "/"),
         *_environment(),
         *("--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)),
         *_capabilities(),
