@@ -21,7 +21,7 @@ from bot.runner.publishing import Publishing, Refused
 log = logs.get(__name__)
 
 AGAIN: Final = "`/agent fix` asks again."
-_KEPT: Final = "The change is kept with the job; mend what GitHub refused and use `/agent fix` again."
+_MEND: Final = "Mend what GitHub refused and use `/agent fix` again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class Ending:
     async def _freeze_refusal(self, job: ClaimedJob, refused: Refused) -> None:
         """The change cannot be published: the job ends with that, and the thread hears it instead."""
         voice = await self.voice(job)
-        next_step = AGAIN if refused.cause is Cause.CANCELLED else _KEPT
-        outcome = Outcome(refused.cause, refused.sentence, next_step)
+        next_step = AGAIN if refused.cause is Cause.CANCELLED else _MEND
+        outcome = Outcome(refused.cause, refused.sentence, next_step, has_kept_change=True)
         scope = Scope(job.organization_id)
         async with self.database.write() as connection:
             has_living = await self.publishing.has_living(connection, job)

@@ -148,8 +148,8 @@ def _summary(outcome: Outcome) -> str:
 
 
 def _done_so_far(outcome: Outcome) -> str:
-    if outcome.changes:
-        return "The change so far is kept with the job."
+    if outcome.changes or outcome.has_kept_change:
+        return "The change is kept with the job and was not published."
     return "Nothing was changed."
 
 

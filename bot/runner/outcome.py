@@ -38,6 +38,7 @@ class Outcome:
     """The end of a run before anything of it is published.
 
     `sentence` is ours and says why; `summary` and `analysis` are the model's own words, unsanitized.
+    `has_kept_change`: an earlier end of the same job has stored a change that is not published now.
     """
 
     cause: Cause
@@ -52,6 +53,7 @@ class Outcome:
     steps: int = 0
     cost_usd: float = 0.0
     has_old_failures: bool = field(default=False)
+    has_kept_change: bool = field(default=False)
 
     @property
     def diff(self) -> str | None:

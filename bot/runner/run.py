@@ -111,11 +111,11 @@ class Runner:
         except CancelRequested as error:
             return Outcome(Cause.CANCELLED, f"This job was cancelled: {error}.", AGAIN)
         except Permanent as error:
-            return Outcome(error.cause, f"{error}.".replace("..", "."), AGAIN)
+            return Outcome(error.cause, _sentence(str(error)), AGAIN)
         except RetryLater as error:
             if not await self._is_exhausted(job, error):
                 raise
-            return Outcome(error.cause, f"{error}, and trying again did not help.", AGAIN)
+            return Outcome(error.cause, _sentence(f"{error}, and trying again did not help"), AGAIN)
 
     async def _work(self, job: ClaimedJob, lease: JobLease) -> Outcome:
         await self._phase(job, Phase.AUTHORIZE)
@@ -183,3 +183,8 @@ class Runner:
         return JobLease(
             self.database, job, self.clock, self.times.lease_seconds, self.times.heartbeat_seconds
         )
+
+
+def _sentence(words: str) -> str:
+    """*words* of an error as people read them: a capital in front, one full stop behind."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
