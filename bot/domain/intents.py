@@ -38,6 +38,7 @@ class CancelJobs:
     """End the open jobs of a thread (of one verb, or of all when it is None); `reason` in words."""
 
     repository: RepositoryRef
+    installation_id: int
     number: int
     verb: str | None
     reason: str

@@ -17,4 +17,4 @@ def ended(event: Event) -> list[Intent]:
     found, reason = payload.issue_thread(event.payload), REASONS.get(event.action or "")
     if found is None or reason is None:
         return []
-    return [CancelJobs(found.repository, found.number, None, reason)]
+    return [CancelJobs(found.repository, found.installation_id, found.number, None, reason)]

@@ -42,7 +42,7 @@ def unlabeled(event: Event) -> list[Intent]:
     if found is None or label is None:
         return []
     reason = f"the label `{label}` was removed"
-    return [CancelJobs(found.repository, found.number, VERB_OF_LABEL[label], reason)]
+    return [CancelJobs(found.repository, found.installation_id, found.number, VERB_OF_LABEL[label], reason)]
 
 
 def _label(event: Event) -> str | None:

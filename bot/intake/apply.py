@@ -56,7 +56,7 @@ class Intake:
             case PostHelp():
                 return await self._help(intent)
             case CancelJobs():
-                return partial(self._cancel, intent)
+                return await self._ending(intent)
             case SaveInstallation():
                 return partial(self._save, intent)
             case RemoveInstallation():
@@ -151,6 +151,19 @@ class Intake:
             repository_id=tenant.repository.id,
             now=self.clock.now(),
         )
+
+    async def _ending(self, intent: CancelJobs) -> Change | None:
+        """An end counts only from the installation that serves the repository by our own records."""
+        async with self.database.read() as connection:
+            tenant = await tenants.tenant_of(
+                Scope.system(), connection, intent.installation_id, intent.repository.id
+            )
+        if tenant is None:
+            log.warning(
+                "end_unconfirmed", installation_id=intent.installation_id, repository=intent.repository.id
+            )
+            return None
+        return partial(self._cancel, intent)
 
     async def _cancel(self, intent: CancelJobs, connection: AsyncConnection) -> None:
         await cancel.request_cancel(

@@ -24,7 +24,9 @@ def routed(payload: Json, name: str = "issues") -> list[Intent]:
 )
 @pytest.mark.parametrize("sender", [payloads.user(), payloads.user("stale[bot]", 901, "Bot"), {}])
 def test_an_issue_that_ends_ends_its_jobs_whoever_did_it(action: str, reason: str, sender: Json) -> None:
-    assert routed(payloads.issues_event(action, sender=sender)) == [CancelJobs(REPOSITORY, 7, None, reason)]
+    assert routed(payloads.issues_event(action, sender=sender)) == [
+        CancelJobs(REPOSITORY, payloads.INSTALLATION_ID, 7, None, reason)
+    ]
 
 
 @pytest.mark.parametrize("action", ["reopened", "edited", "assigned", "locked", "pinned", "milestoned"])

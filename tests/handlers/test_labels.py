@@ -71,7 +71,9 @@ def test_an_issue_opened_with_the_label_starts_one_job_by_the_labeled_event_alon
 @pytest.mark.parametrize("label", ["agent", "agent:fix", "AGENT"])
 def test_taking_the_label_away_ends_its_jobs(label: str) -> None:
     assert routed(payloads.issues_event("unlabeled", label=label)) == [
-        CancelJobs(REPOSITORY, 7, "fix", f"the label `{label.casefold()}` was removed")
+        CancelJobs(
+            REPOSITORY, payloads.INSTALLATION_ID, 7, "fix", f"the label `{label.casefold()}` was removed"
+        )
     ]
 
 

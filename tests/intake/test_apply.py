@@ -80,7 +80,9 @@ async def test_a_label_put_on_again_is_a_new_job_of_the_same_request(hall: Hall)
     await hall.know()
     labeled = replace(hall.start(), trigger="label:agent", comment_id=None)
     await hall.apply(replace(labeled, trigger_key="label:agent:monday"))
-    await hall.apply(CancelJobs(hall.repository, NUMBER, "fix", "the label was removed"))
+    await hall.apply(
+        CancelJobs(hall.repository, hall.installation_id, NUMBER, "fix", "the label was removed")
+    )
     await hall.apply(replace(labeled, trigger_key="label:agent:tuesday"))
 
     (issue,) = await hall.rows("agent_issues")
@@ -234,7 +236,7 @@ async def test_replies_and_acknowledgements_belong_to_no_run(hall: Hall) -> None
 async def test_a_waiting_job_is_cancelled_at_once(hall: Hall) -> None:
     await hall.know()
     await hall.apply(hall.start())
-    await hall.apply(CancelJobs(hall.repository, NUMBER, None, "the issue was closed"))
+    await hall.apply(CancelJobs(hall.repository, hall.installation_id, NUMBER, None, "the issue was closed"))
     (job,) = await hall.rows("agent_jobs")
     assert (job.status, job.error) == (JobStatus.CANCELLED, "the issue was closed")
     (run,) = await hall.rows("job_runs")
@@ -246,17 +248,28 @@ async def test_a_running_job_is_told_why_it_is_to_end(hall: Hall) -> None:
     await hall.apply(hall.start())
     (job,) = await hall.rows("agent_jobs")
     await claim(hall.database, job.id, now=hall.clock.now())
-    await hall.apply(CancelJobs(hall.repository, NUMBER, "fix", "the label was removed"))
+    await hall.apply(
+        CancelJobs(hall.repository, hall.installation_id, NUMBER, "fix", "the label was removed")
+    )
     (run,) = await hall.rows("job_runs")
     assert run.cancel_reason == "the label was removed"
     assert await job_states(hall) == [JobStatus.RUNNING]
+
+
+async def test_an_event_of_another_installation_ends_nothing(hall: Hall) -> None:
+    # A signed body whose installation does not serve its repository, by our records.
+    await hall.know()
+    await hall.apply(hall.start())
+    theirs = hall.installation_id + 1
+    assert not await hall.apply(CancelJobs(hall.repository, theirs, NUMBER, None, "the issue was closed"))
+    assert await job_states(hall) == [JobStatus.PENDING]
 
 
 @pytest.mark.parametrize(("number", "verb"), [(NUMBER + 1, None), (NUMBER, "ask")])
 async def test_jobs_of_other_threads_and_other_verbs_go_on(hall: Hall, number: int, verb: str | None) -> None:
     await hall.know()
     await hall.apply(hall.start())
-    await hall.apply(CancelJobs(hall.repository, number, verb, "not yours"))
+    await hall.apply(CancelJobs(hall.repository, hall.installation_id, number, verb, "not yours"))
     assert await job_states(hall) == [JobStatus.PENDING]
 
 
@@ -299,5 +312,5 @@ async def test_a_finished_job_is_not_cancelled(hall: Hall) -> None:
     await hall.apply(hall.start())
     async with hall.database.write() as connection:
         await connection.execute(update(tables.agent_jobs).values(status=JobStatus.COMPLETED))
-    await hall.apply(CancelJobs(hall.repository, NUMBER, None, "too late"))
+    await hall.apply(CancelJobs(hall.repository, hall.installation_id, NUMBER, None, "too late"))
     assert await job_states(hall) == [JobStatus.COMPLETED]
