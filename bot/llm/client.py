@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import httpx2
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
+MAX_INPUT_DEPTH = 50
+"""Our tools take flat objects; orjson writes at most 255 levels: https://github.com/ijl/orjson#serialize"""
 
 
 class AnthropicModel:
@@ -115,7 +117,7 @@ def _reply(body: bytes, request_id: str | None) -> ModelReply:
         raise failures.cut("it has not the shape of a message")
     stop_reason = data.get("stop_reason")
     return ModelReply(
-        content=data["content"],
+        content=[_without_depth(block) for block in data["content"]],
         stop_reason=stop_reason if isinstance(stop_reason, str) else None,
         usage=_usage(data["usage"]),
         model=str(data.get("model") or ""),
@@ -137,6 +139,24 @@ def _is_block(block: object) -> bool:
     if block["type"] == "tool_use":
         fields = (("id", str), ("name", str), ("input", dict))
         return all(isinstance(block.get(name), type_) for name, type_ in fields)
+    return True
+
+
+def _without_depth(block: Json) -> Json:
+    """The block; a call whose arguments nest too deeply keeps none, and is told what is missing."""
+    if block["type"] != "tool_use" or not _is_deeper(block["input"], MAX_INPUT_DEPTH):
+        return block
+    return {**block, "input": {}}
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether *value* nests more than *levels* objects and lists; without recursion."""
+    layer = [value]
+    for _ in range(levels + 1):
+        nests = [item for item in layer if isinstance(item, dict | list)]
+        layer = [item for nest in nests for item in (nest.values() if isinstance(nest, dict) else nest)]
+        if not nests:
+            return False
     return True
 
 

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from bot.domain.enums import Cause
-from bot.domain.values import Json, ModelRequest, Usage
+from bot.domain.values import Json, ModelReply, ModelRequest, Usage
 from bot.errors import OutcomeUnknown, Permanent, RateLimited, RetryLater
 from bot.llm.client import AnthropicModel
 from bot.standin.model.server import ModelServer
@@ -58,8 +58,8 @@ def break_with(server: ModelServer, **fault: Any) -> None:
     server.play({"scripts": [{"turns": []}], "faults": [fault]})
 
 
-async def ask(model: AnthropicModel, timeout_seconds: float = 20) -> None:
-    await model.complete(request(), timeout_seconds=timeout_seconds)
+async def ask(model: AnthropicModel, timeout_seconds: float = 20) -> ModelReply:
+    return await model.complete(request(), timeout_seconds=timeout_seconds)
 
 
 async def test_the_blocks_come_back_exactly_as_the_server_wrote_them(model: AnthropicModel) -> None:
@@ -266,7 +266,7 @@ async def test_a_block_of_an_unknown_kind_passes() -> None:
     await ask_a_server_that_answers(web.Response(text=body, content_type="application/json"))
 
 
-async def ask_a_server_that_answers(response: web.Response) -> None:
+async def ask_a_server_that_answers(response: web.Response) -> ModelReply:
     """One call against a server that gives *response* to everything."""
 
     async def answer(_request: web.Request) -> web.Response:
@@ -280,7 +280,20 @@ async def ask_a_server_that_answers(response: web.Response) -> None:
     host, port = runner.addresses[0][:2]
     model = AnthropicModel(KEY, f"http://{host}:{port}")
     try:
-        await ask(model)
+        return await ask(model)
     finally:
         await model.close()
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("opening", ['{"a":', "[", '[{"b":'])
+async def test_arguments_that_nest_too_deeply_are_left_out(opening: str) -> None:
+    # orjson reads 1,024 levels and writes 255: such an answer ended the job in our own code.
+    depth = 200
+    closing = "".join({"{": "}", "[": "]"}[sign] for sign in reversed(opening) if sign in "{[")
+    nested = opening * depth + "1" + closing * depth
+    call = f'{{"type": "tool_use", "id": "t", "name": "read_file", "input": {{"path": {nested}}}}}'
+    body = f'{{"content": [{call}], {BILL}}}'
+    reply = await ask_a_server_that_answers(web.Response(text=body, content_type="application/json"))
+    (block,) = reply.content
+    assert (block["id"], block["input"]) == ("t", {})
