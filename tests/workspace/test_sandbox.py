@@ -69,6 +69,10 @@ async def test_the_code_inside_is_nobody_without_capabilities(host: ProcessToolH
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
 
 
+async def test_the_command_gives_way_to_the_service(host: ProcessToolHost) -> None:
+    assert (await run(host, "nice; nice -n -5 nice 2>/dev/null")).output.split()[:2] == ["10", "10"]
+
+
 async def test_the_tree_is_a_copy_that_is_thrown_away(host: ProcessToolHost, tmp_path: Path) -> None:
     assert (await run(host, "echo two > file; mkdir -p d/e; chmod 0 d; echo x > new")).exit_code == 0
     assert (tmp_path / "job" / "tree" / "file").read_text() == "one\n"
@@ -178,7 +182,7 @@ async def test_a_fork_bomb_is_bounded_and_ended(host: ProcessToolHost) -> None:
     started = time.monotonic()
     record = await run(host, f": bomb-{MARK}; b() {{ b | b & }}; b; sleep 1000", seconds=2)
     assert (record.exit_code, record.reason) == (124, "stopped after 2 seconds")
-    assert time.monotonic() - started < 7
+    assert time.monotonic() - started < 2 + 10
     assert not list(commands_with(f"bomb-{MARK}"))
     count = "import os, signal\nn = 0\ntry:\n    while os.fork() or signal.pause(): n += 1\n"
     count += "except OSError: print(n)"
@@ -207,7 +211,7 @@ async def test_a_command_that_ignores_signals_is_ended_at_its_time(host: Process
     started = time.monotonic()
     record = await run(host, "trap '' TERM INT HUP; echo begun; while :; do :; done", seconds=1)
     assert (record.exit_code, record.output) == (124, "begun\n")
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 1 + 10
 
 
 async def test_no_process_is_left_behind(host: ProcessToolHost) -> None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 END_TIMEOUT_SECONDS = 30.0
+NICENESS = 10
+"""Strangers' code gives way to the service; its children inherit this and cannot take it back."""
+
 _CHUNK_BYTES = 1 << 16
 
 
@@ -145,7 +148,9 @@ class _Running:
         with suppress(ConnectionError, ProcessLookupError):
             if self._ours.recv(_CHUNK_BYTES):
                 pid = status_field(os.pread(self._status_fd, _CHUNK_BYTES, 0), "child-pid")
-                self._first_process_fd = None if pid is None else os.pidfd_open(pid)
+                if pid is not None:
+                    self._first_process_fd = os.pidfd_open(pid)
+                    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
                 self._ours.sendall(b"go\n")
 
 
