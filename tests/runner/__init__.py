@@ -1,0 +1,1 @@
+"""Tests of a job's way from claim to end."""

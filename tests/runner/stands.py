@@ -1,0 +1,216 @@
+"""Small stand-ins that the runner meets by protocol: a clock, a model, a workspace, a power supply."""
+
+import asyncio
+import difflib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db.database import Database
+from bot.domain.enums import Tier
+from bot.domain.ports import ToolHost
+from bot.domain.values import (
+    CommandRecord,
+    FileChange,
+    Json,
+    ModelReply,
+    ModelRequest,
+    RepositoryRef,
+    ToolResult,
+    Usage,
+)
+from bot.workspace.workspace import Checkout, Workspace
+from tests.fakes import ManualClock
+
+HEARTBEAT_SECONDS = 1.75
+COST_MICRO_USD_A_CALL = 18_000  # a thousand tokens in, a thousand out, at the price of sonnet
+
+
+class TickClock(ManualClock):
+    """Whoever sleeps a heartbeat waits until the test lets it pass; for all others time flies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds != HEARTBEAT_SECONDS:
+            await super().sleep(seconds)
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        await waiter
+
+    def tick(self) -> None:
+        """Let a heartbeat pass."""
+        self.advance(HEARTBEAT_SECONDS)
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+Turn = list[Json] | Exception
+
+
+class PlayedModel:
+    """Answers by the number of answers that a conversation holds already, like the model server."""
+
+    def __init__(self, *turns: Turn) -> None:
+        self.turns = list(turns)
+        self.requests: list[ModelRequest] = []
+        self.on_ask: Callable[[], Awaitable[None]] | None = None
+
+    async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
+        assert timeout_seconds > 0
+        self.requests.append(request)
+        if self.on_ask is not None:
+            await self.on_ask()
+        turn = self.turns[sum(message["role"] == "assistant" for message in request.messages)]
+        if isinstance(turn, Exception):
+            raise turn
+        content = [_with_id(block, f"{len(request.messages)}_{place}") for place, block in enumerate(turn)]
+        has_calls = any(block["type"] == "tool_use" for block in content)
+        usage = Usage(input_tokens=1_000, output_tokens=1_000)
+        return ModelReply(content, "tool_use" if has_calls else "end_turn", usage, request.model)
+
+
+def _with_id(block: Json, place: str) -> Json:
+    return {**block, "id": f"call_{place}"} if block["type"] == "tool_use" else block
+
+
+def call(name: str, **given: object) -> Json:
+    """A tool call of the model."""
+    return {"type": "tool_use", "name": name, "input": given}
+
+
+class DictHost:
+    """A tool host over a dict of files; a verification passes while `is_sound` says so of them."""
+
+    def __init__(self, space: "DictWorkspace") -> None:
+        self._space = space
+        self._before = dict(space.files)
+        self.files = dict(space.files)
+        self.is_closed = False
+
+    async def call(self, name: str, arguments: Json, *, timeout_seconds: float) -> ToolResult:
+        assert timeout_seconds > 0
+        path = str(arguments.get("path", ""))
+        if path.startswith("."):
+            return ToolResult("Refused: not for tools.", refused=True)
+        if name == "write_file":
+            self.files[path] = arguments["content"]
+            return ToolResult("Written.")
+        if name == "delete_file":
+            del self.files[path]
+            return ToolResult("Deleted.")
+        return ToolResult(self.files.get(path, "No such file."), is_error=path not in self.files)
+
+    async def changes(self) -> list[FileChange]:
+        paths = sorted(self.files.keys() | self._before.keys())
+        return [change for path in paths if (change := self._change(path)) is not None]
+
+    def _change(self, path: str) -> FileChange | None:
+        old, new = self._before.get(path), self.files.get(path)
+        if old == new:
+            return None
+        before, after = (old or "").splitlines(keepends=True), (new or "").splitlines(keepends=True)
+        lines = list(difflib.unified_diff(before, after, f"a/{path}", f"b/{path}"))
+        added = sum(line.startswith("+") for line in lines[2:])
+        removed = sum(line.startswith("-") for line in lines[2:])
+        return FileChange(path, new, old is None, False, "".join(lines), added, removed)
+
+    async def verify(self, command: str, *, timeout_seconds: float) -> CommandRecord:
+        assert timeout_seconds > 0
+        if self._space.tier is Tier.NONE:
+            return CommandRecord(command, None, 0, "", Tier.NONE, "no sandbox here")
+        code = 0 if self._space.is_sound(self.files) else 1
+        return CommandRecord(command, code, 12, f"ended with {code}", self._space.tier)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class DictWorkspace(Workspace):
+    """A workspace whose checkouts are dicts; keeps what was asked of it."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = dict(files)
+        self.tier = Tier.SANDBOX
+        self.is_sound: Callable[[Mapping[str, str]], bool] = lambda files: "woof" in files.get("dog.py", "")
+        self.on_checkout: Callable[[], Awaitable[None]] | None = None
+        self.checkouts: list[str] = []
+        self.discarded: list[str] = []
+        self.hosts: list[DictHost] = []
+
+    async def checkout(self, repository: RepositoryRef, sha: str, token: str, job_id: str) -> Checkout:
+        assert token.startswith("ghs_")
+        self.checkouts.append(f"{repository.full_name}@{sha}")
+        if self.on_checkout is not None:
+            await self.on_checkout()
+        return Checkout(sha, Path("/nowhere", job_id))
+
+    async def open_host(self, checkout: Checkout) -> ToolHost:
+        self.hosts.append(DictHost(self))
+        return self.hosts[-1]
+
+    async def discard(self, checkout: Checkout) -> None:
+        self.discarded.append(checkout.tree.name)
+
+
+class PowerCut(BaseException):
+    """The machine is gone; nobody catches this."""
+
+
+@dataclass
+class Fuse:
+    """Counts steps (transactions and requests, before and after each) and blows at the chosen one."""
+
+    blows_at: int | None = None
+    steps: list[str] = field(default_factory=list)
+
+    def pass_through(self, step: str) -> None:
+        """Note a step; the power is gone from the chosen one on."""
+        self.steps.append(step)
+        if self.blows_at is not None and len(self.steps) >= self.blows_at:
+            raise PowerCut(step)
+
+
+class FusedDatabase(Database):
+    """A database whose writes may be cut before they begin and after they are committed."""
+
+    def __init__(self, url: str, fuse: Fuse) -> None:
+        super().__init__(url)
+        self._fuse = fuse
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        self._fuse.pass_through("before a write")
+        async with super().write() as connection:
+            yield connection
+        self._fuse.pass_through("after a write")
+
+
+def fused_session(fuse: Fuse) -> aiohttp.ClientSession:
+    """A session whose requests may be cut before they are sent and after they were answered."""
+
+    async def before(_: aiohttp.ClientSession, __: SimpleNamespace, sent: Any) -> None:
+        fuse.pass_through(f"before {sent.method} {sent.url.path}")
+
+    async def after(_: aiohttp.ClientSession, __: SimpleNamespace, answered: Any) -> None:
+        try:
+            fuse.pass_through(f"after {answered.method} {answered.url.path}")
+        except PowerCut:
+            answered.response.close()
+            raise
+
+    traced = aiohttp.TraceConfig()
+    traced.on_request_start.append(before)
+    traced.on_request_end.append(after)
+    return aiohttp.ClientSession(trace_configs=[traced])
