@@ -54,12 +54,18 @@ async def upgrade(url: str, revision: str = "head") -> None:
     """
     if is_sqlite(url):
         path = Path(str(make_url(url).database))
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_file(path)
         with path.with_suffix(".migrate-lock").open("w") as lock:
             await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
             await _run(url, lambda config: command.upgrade(config, revision))
     else:
         await _run(url, lambda config: command.upgrade(config, revision))
+
+
+def _make_file(path: Path) -> None:
+    """Make the file and its folder; private repositories are in it, so it is for this account alone."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
 
 
 async def downgrade(url: str, revision: str) -> None:

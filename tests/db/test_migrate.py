@@ -131,3 +131,15 @@ async def _enum_types(url: str) -> int:
         found = await connection.scalar(text("SELECT count(*) FROM pg_type WHERE typtype = 'e'"))
     await engine.dispose()
     return int(found or 0)
+
+
+@on_sqlite
+async def test_the_file_is_for_its_owner_alone_in_an_open_folder_too(empty_database_url: str) -> None:
+    path = Path(empty_database_url.removeprefix("sqlite+aiosqlite:///"))
+    await asyncio.to_thread(path.parent.mkdir, mode=0o755)
+    await migrate.upgrade(empty_database_url)
+    assert _mode(path) == 0o600
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
