@@ -98,6 +98,23 @@ class Rig:
         """The rows of the workers that are alive now."""
         return await self.rows("SELECT * FROM workers WHERE \"heartbeatAt\" > datetime('now', '-2 seconds')")
 
+    @asynccontextmanager
+    async def one_more_worker(self) -> AsyncIterator[None]:
+        """A second `issuewright worker` on the same database, stopped at the end."""
+        with (self.folder / "second-worker.log").open("ab") as log:
+            second = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "bot.cli.main", "worker"),
+                env=self.environment,
+                cwd=self.folder,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            yield
+        finally:
+            second.terminate()
+            assert await second.wait() == 0
+
     async def redeliver(self) -> None:
         """Send failed webhooks again until each has arrived, as an operator would."""
         await self.forge.settle()

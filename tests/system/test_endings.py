@@ -4,9 +4,7 @@ The tests share one product; each has a repository of its own and a script of it
 """
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,65 +13,15 @@ import pytest_asyncio
 
 from bot.standin import sample
 from bot.standin.forge.faults import Hang
-from tests.system.effects import branches, ended, jobs_of, our_comments, pulls
+from tests.system.effects import branches, jobs_of, our_comments, pulls
+from tests.system.places import Place, away, call, name_of, new_place, say, script
 from tests.system.rig import Rig, rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANCEL_SECONDS = 5.0
-FOR_EVER = 1_000_000
 UNVERIFIED = {name: text for name, text in sample.FILES.items() if name != ".github/issuewright.yml"}
-HANGING_MODEL = {
-    "scripts": sample.BOOK["scripts"],
-    "faults": [{"kind": "hang", "turn": 1, "times": FOR_EVER}],
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One repository of the shared product."""
-
-    product: Rig
-    repository: str
-
-    async def asks(self, book: Mapping[str, Any] = sample.BOOK) -> int:
-        """A person labels an issue while the model plays *book*; the issue's number."""
-        self.product.model.play(dict(book))
-        self.product.model.requests.clear()
-        forge = self.product.forge
-        number = await forge.open_issue(self.repository, sample.PERSON, sample.TITLE, sample.BODY)
-        await forge.add_label(self.repository, number, sample.LABEL, sample.PERSON)
-        return number
-
-    async def ending(self, number: int, timeout_seconds: float = 60.0) -> dict[str, Any]:
-        """The only job of the thread, once it has ended and nothing is left to send."""
-        jobs = await self.product.until(
-            lambda: ended(self.product, number, self.repository), timeout_seconds=timeout_seconds
-        )
-        (job,) = jobs
-        return dict(job)
-
-    def comments(self, number: int) -> list[str]:
-        """Our comments in the thread."""
-        return our_comments(self.product, number, self.repository)
-
-    def told_once(self, number: int, *words: str) -> str:
-        """The only comment of ours: it holds *words* and is fit to be read."""
-        (text,) = self.comments(number)
-        assert all(word in text for word in words), text
-        assert re.match(r"\*\*[A-Z][^*]+\.\*\*(\n| [A-Z])", text) and "written by a machine" in text
-        assert not re.search(r"Traceback|\bNone\b|bot\.\w+\.|\{|Working on it", text.split("<details>")[0]), (
-            text
-        )
-        return text
-
-    async def until(self, is_so: Callable[[], Any]) -> None:
-        """Wait until *is_so* gives something true."""
-
-        async def look() -> Any:
-            return is_so()
-
-        await self.product.until(look)
+HANGING_MODEL = away("hang", turn=1)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -88,37 +36,8 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def place(house: Rig, request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     """A repository that only this test uses, with the sample's files unless a marker gives others."""
-    repository = f"{sample.OWNER}/{re.sub('[^a-z]+', '-', request.node.name)[:80].strip('-')}"
-    yield await new_place(house, repository)
+    yield await new_place(house, name_of(request.node))
     house.forge.faults.clear()
-
-
-async def new_place(house: Rig, repository: str, files: Mapping[str, str] = sample.FILES) -> Place:
-    """A new repository in which the sample's person may write."""
-    await house.forge.create_repository(repository, dict(files))
-    house.forge.set_permission(repository, sample.PERSON, "write")
-    return Place(house, repository)
-
-
-def script(*turns: list[dict[str, Any]], repeat: bool = False, **more: Any) -> dict[str, Any]:
-    """A book with one script for every request: each turn is its blocks."""
-    lines = [{"content": content} | more for content in turns]
-    return {"scripts": [{"name": "only", "turns": lines, "repeat": repeat}]}
-
-
-def call(name: str, **given: Any) -> dict[str, Any]:
-    """A tool call."""
-    return {"type": "tool_use", "name": name, "input": given}
-
-
-def say(text: str) -> dict[str, Any]:
-    """A text block."""
-    return {"type": "text", "text": text}
-
-
-def away(kind: str, **more: Any) -> dict[str, Any]:
-    """A book whose model never gives a whole answer."""
-    return {"scripts": sample.BOOK["scripts"], "faults": [{"kind": kind, "times": FOR_EVER, **more}]}
 
 
 # ── the person and the place ─────────────────────────────────────────────────────────────────────
