@@ -80,14 +80,15 @@ class Work:
         token = await self.app.token(job.origin.installation_id, job.repository.id, READ_PERMISSIONS)
         try:
             api = self.app.repository(job.repository.full_name, token)
-            base = await self._base(api)
+            base = await self._base(api, job.repository)
             return await self._on_checkout(job, base, token)
         finally:
             await self.app.revoke(token)
 
-    async def _base(self, api: RepositoryApi) -> Base:
+    async def _base(self, api: RepositoryApi, asked: RepositoryRef) -> Base:
         """The head of the default branch, with what it says about us."""
         info = await api.info()
+        check_identity(info, asked)
         if info.is_archived:
             raise Permanent("the repository is archived and takes no changes; unarchive it and ask again")
         sha = await api.branch_sha(info.default_branch)
@@ -178,3 +179,15 @@ class Work:
                 Scope(job.organization_id), connection, job, when, base.sha, records, now=self.clock.now()
             )
         return records
+
+
+def check_identity(found: RepositoryRef, asked: RepositoryRef) -> None:
+    """Let *found* pass when it is the repository that was *asked* for: the number counts, not the name.
+
+    A name that was given up can be taken by anybody, and a token reads every public repository.
+
+    Raises:
+        Permanent: The name belongs to another repository now.
+    """
+    if found.id != asked.id:
+        raise Permanent(f"the name {asked.full_name} belongs to another repository now; ask again there")

@@ -15,7 +15,7 @@ from tests.system.rig import WEBHOOK_SECRET, Rig, rig
 
 STRANGER: Final = "mallory"
 THEIRS: Final = "mallory/bait"
-SLOW: Final = {"kind": "hang", "seconds": 6, "turn": 0}
+SLOW: Final = {"kind": "hang", "seconds": 3, "turn": 0}
 Change = Callable[[dict[str, Any]], None]
 
 
