@@ -30,6 +30,17 @@ _AGENT_INSTRUCTIONS = _words("""
     .clinerules .goosehints .rules .aider.conf.yml
 """)
 _OWNERS = _words("codeowners .gitmodules .gitattributes .lfsconfig")
+# What runs by itself on a branch, with the repository's secrets, and where packages come from.
+_CONTINUOUS_INTEGRATION = _words("""
+    .travis.yml .cirrus.yml .cirrus.star .drone.yml .drone.star .woodpecker.yml .woodpecker.yaml
+    .gitlab-ci.yml .appveyor.yml appveyor.yml azure-pipelines.yml bitbucket-pipelines.yml buildspec.yml
+    cloudbuild.yaml cloudbuild.yml jenkinsfile wercker.yml bitrise.yml codemagic.yaml .build.yml
+    .pre-commit-config.yaml .pre-commit-hooks.yaml lefthook.yml lefthook.yaml .lefthook.yml .envrc
+""")
+_PACKAGE_SOURCES = _words("""
+    .npmrc .yarnrc .yarnrc.yml .pnpmfile.cjs .pypirc pip.conf uv.toml pixi.toml .condarc .gemrc .netrc
+    nuget.config directory.build.props directory.build.targets gradle-wrapper.properties gradle-wrapper.jar
+""")
 _MANIFESTS = _words("""
     pyproject.toml setup.py setup.cfg pipfile environment.yml environment.yaml package.json deno.json
     deno.jsonc bunfig.toml cargo.toml go.mod go.work gemfile composer.json pom.xml build.gradle
@@ -41,8 +52,11 @@ _LOCKS = _words("""
     package-lock.json npm-shrinkwrap.json pnpm-lock.yaml bun.lockb go.sum go.work.sum gradle.lockfile
     packages.lock.json package.resolved cartfile.resolved
 """)
+_PROTECTED_NAMES = frozenset().union(
+    _AGENT_INSTRUCTIONS, _OWNERS, _CONTINUOUS_INTEGRATION, _PACKAGE_SOURCES, _MANIFESTS, _LOCKS
+)
 _MANIFEST_SHAPES = re.compile(
-    r".*\.lock|requirements[^/]*\.(txt|in)|constraints[^/]*\.txt|.*\.(gemspec|csproj|fsproj|vbproj|cabal|podspec)"
+    r".*\.lock|[^/]*requirements[^/]*\.(txt|in)|constraints[^/]*\.txt|.*\.(gemspec|csproj|fsproj|vbproj|cabal|podspec)"
 )
 
 
@@ -80,9 +94,9 @@ def is_protected(parts: tuple[str, ...]) -> bool:
     if any(part.startswith(".") for part in parts[:-1]) or ".github" in parts:
         return True
     name = parts[-1].casefold() if parts else ""
-    if name in _OWNERS or name in _AGENT_INSTRUCTIONS or name in _MANIFESTS or name in _LOCKS:
+    if name in _PROTECTED_NAMES or _MANIFEST_SHAPES.fullmatch(name):
         return True
-    return _MANIFEST_SHAPES.fullmatch(name) is not None
+    return "requirements" in parts[:-1] and name.endswith((".txt", ".in"))
 
 
 def check_writable(parts: tuple[str, ...]) -> None:
