@@ -21,6 +21,7 @@ from bot.errors import IssuewrightError, RetryLater
 
 log = logs.get(__name__)
 
+DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 BATCH = 50
 MAX_ATTEMPTS = 60
 MAX_BACKOFF_SECONDS = 300.0
@@ -77,6 +78,10 @@ class Dispatcher:
             await self._postpone(delivery, f"the database did not take it ({type(error).__name__})", None)
         except IssuewrightError as error:
             await self._close(delivery, DeliveryState.FAILED, str(error))
+        except DEFECTS as error:
+            # A bug of ours in one delivery must not end the worker at every start: the others go on.
+            log.exception("delivery_crashed")
+            await self._postpone(delivery, f"{type(error).__name__} in our own code", None)
 
     async def _decide(self, delivery: StoredDelivery) -> list[Change]:
         payload = _parse(delivery.payload)

@@ -181,7 +181,7 @@ async def traces(database: Database) -> int:
         return int(await connection.scalar(select(func.count()).select_from(tables.events)) or 0)
 
 
-async def test_a_bug_in_a_change_leaves_the_delivery_as_it_was(post: Post) -> None:
+async def test_a_bug_in_a_change_leaves_nothing_behind_and_the_delivery_waits(post: Post) -> None:
     async def break_down(intent: Intent, connection: AsyncConnection) -> None:
         await leave_a_trace(intent, connection)
         raise KeyError("a bug")
@@ -189,10 +189,10 @@ async def test_a_bug_in_a_change_leaves_the_delivery_as_it_was(post: Post) -> No
     post.applier.on_write = break_down
     delivery_id = await post.deliver(labeled())
 
-    with pytest.raises(KeyError):
-        await post.dispatcher.run_once()
+    await post.dispatcher.run_once()
 
     assert await post.state(delivery_id) is DeliveryState.RECEIVED
+    assert await post.waits_seconds(delivery_id) == BACKOFF_SECONDS
     assert await traces(post.database) == 0
 
 
@@ -348,6 +348,19 @@ async def test_what_the_database_does_not_take_waits_and_the_next_is_dispatched(
     assert (row.state, row.attempts) == (DeliveryState.RECEIVED, 1)
     assert row.error.startswith("the database did not take it (")
     assert await post.waits_seconds(first) == BACKOFF_SECONDS
+    assert await post.state(second) is DeliveryState.DISPATCHED
+
+
+async def test_a_bug_of_ours_in_one_delivery_holds_up_no_other(post: Post) -> None:
+    async def break_at_the_first(intent: Intent) -> None:
+        if isinstance(intent, StartJob) and intent.number == 1:
+            raise KeyError("a field")
+
+    post.applier.on_decide = break_at_the_first
+    first, second = await post.deliver(labeled(1)), await post.deliver(labeled(2))
+    await post.dispatcher.run_once()
+    row = await post.row(first)
+    assert (row.state, row.attempts, row.error) == (DeliveryState.RECEIVED, 1, "KeyError in our own code")
     assert await post.state(second) is DeliveryState.DISPATCHED
 
 
