@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bot.workspace.toolhost.room import CHECK_SECONDS, Room
+
 MAX_OUTPUT_BYTES = 1024 * 1024
 END_TIMEOUT_SECONDS = 30.0
 NICENESS = 10
@@ -27,6 +29,7 @@ class Outcome:
     output: bytes
     is_timed_out: bool
     duration_ms: int
+    is_out_of_room: bool = False
 
 
 class Capped:
@@ -63,11 +66,19 @@ class Capped:
         self._dropped += count
 
 
-def run(argv: list[str], *, pass_fds: tuple[int, ...], status_fd: int, timeout_seconds: float) -> Outcome:
+def run(
+    argv: list[str],
+    *,
+    pass_fds: tuple[int, ...],
+    status_fd: int,
+    timeout_seconds: float,
+    room: Room | None = None,
+) -> Outcome:
     """Run the launcher *argv* with an empty environment; everything in it is gone when this returns.
 
     Its standard input is a socket to us: a word from its side is answered with a line, once. While it
-    waits for that line, our end would be its end of file. *status_fd* is where bwrap writes its status.
+    waits for that line, our end would be its end of file. *status_fd* is where bwrap writes its status;
+    *room* ends the program once it is used up.
 
     Raises:
         OSError: It cannot be started.
@@ -85,19 +96,23 @@ def run(argv: list[str], *, pass_fds: tuple[int, ...], status_fd: int, timeout_s
                 pass_fds=pass_fds,
                 start_new_session=True,
             )
-        running = _Running(process, ours, status_fd)
+        running = _Running(process, ours, status_fd, room)
         try:
-            is_timed_out = not running.drain(started + timeout_seconds)
+            is_timed_out = not running.drain(started + timeout_seconds) and not running.is_out_of_room
         finally:
             running.end()
     duration_ms = round((time.monotonic() - started) * 1000)
-    return Outcome(process.returncode, running.kept.result(), is_timed_out, duration_ms)
+    return Outcome(
+        process.returncode, running.kept.result(), is_timed_out, duration_ms, running.is_out_of_room
+    )
 
 
 class _Running:
     """A launcher and what it started."""
 
-    def __init__(self, process: subprocess.Popen[bytes], ours: socket.socket, status_fd: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], ours: socket.socket, status_fd: int, room: Room | None
+    ) -> None:
         """Watch *process*; *ours* is our end of its standard input."""
         if process.stdout is None:
             raise ValueError("the launcher has no output pipe")
@@ -107,16 +122,19 @@ class _Running:
         self._status_fd = status_fd
         self._launcher_fd = os.pidfd_open(process.pid)
         self._first_process_fd: int | None = None
+        self._room = room
+        self._next_check = time.monotonic()
+        self.is_out_of_room = False
         self.kept = Capped(MAX_OUTPUT_BYTES)
 
     def drain(self, deadline: float) -> bool:
-        """Read until the launcher has ended; False when the deadline came first."""
+        """Read until the launcher has ended; False when the deadline, or the end of the room, came first."""
         output, word = self._stdout.fileno(), self._ours.fileno()
         with selectors.DefaultSelector() as selector:
             for fd in (output, word, self._launcher_fd):
                 selector.register(fd, selectors.EVENT_READ)
-            while (left := deadline - time.monotonic()) > 0:
-                ready = {key.fd for key, _ in selector.select(left)}
+            while (left := deadline - time.monotonic()) > 0 and self._has_room():
+                ready = {key.fd for key, _ in selector.select(min(left, CHECK_SECONDS))}
                 if word in ready:
                     selector.unregister(word)
                     self._let_go()
@@ -125,6 +143,14 @@ class _Running:
                 if ready == {self._launcher_fd}:
                     return True
         return False
+
+    def _has_room(self) -> bool:
+        """Whether the disk has room left; looked at now and then."""
+        now = time.monotonic()
+        if self._room is not None and now >= self._next_check:
+            self._next_check = now + CHECK_SECONDS
+            self.is_out_of_room = self._room.is_used_up()
+        return not self.is_out_of_room
 
     def end(self) -> None:
         """Kill the launcher; with it dies process 1 inside, and with that all others."""

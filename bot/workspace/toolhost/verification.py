@@ -11,10 +11,13 @@ from typing import Any
 from bot.workspace import sandbox
 from bot.workspace.removal import remove_tree
 from bot.workspace.toolhost import execute, seccomp
+from bot.workspace.toolhost.room import Room
 
 COPY_TIMEOUT_SECONDS = 300
 TIMED_OUT = 124
 """The exit code of a command that was stopped at its deadline, as timeout(1) gives it."""
+OUT_OF_ROOM = 137
+"""The exit code of a command that was stopped because it filled the disk, as shells give it for a kill."""
 
 
 def verify(bwrap: str, job: Path, command: str, timeout_seconds: float) -> dict[str, Any]:
@@ -26,7 +29,11 @@ def verify(bwrap: str, job: Path, command: str, timeout_seconds: float) -> dict[
             bwrap, str(tree), command, seconds=timeout_seconds, descriptors=descriptors
         )
         outcome = execute.run(
-            argv, pass_fds=descriptors.all(), status_fd=descriptors.status, timeout_seconds=timeout_seconds
+            argv,
+            pass_fds=descriptors.all(),
+            status_fd=descriptors.status,
+            timeout_seconds=timeout_seconds,
+            room=Room(job),
         )
         exit_code = execute.status_field(os.pread(descriptors.status, 4096, 0), "exit-code")
     output = outcome.output.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -34,6 +41,8 @@ def verify(bwrap: str, job: Path, command: str, timeout_seconds: float) -> dict[
     if outcome.is_timed_out:
         reason = f"stopped after {timeout_seconds:g} seconds"
         return {**record, "exit_code": TIMED_OUT, "reason": reason}
+    if outcome.is_out_of_room:
+        return {**record, "exit_code": OUT_OF_ROOM, "reason": "stopped because it filled the disk"}
     if exit_code is None:
         return _not_run(f"the sandbox could not start the command: {output[-500:].strip()}")
     return {**record, "exit_code": exit_code, "reason": ""}
