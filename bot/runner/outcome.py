@@ -105,8 +105,11 @@ def _judge(
 ) -> tuple[Cause, str, str]:
     if result.stop is not Stop.FINISHED:
         return _STOP_CAUSES[result.stop], result.summary, "`/agent fix` tries again from the start."
-    if result.proposal is None or not changes:
+    if not changes:
         return Cause.NO_CHANGE_NEEDED, "", ""
+    if result.proposal is None:
+        sentence = "Files were changed, but no change was proposed; here is the diff."
+        return Cause.ANSWERED, sentence, "`/agent fix` asks for a change."
     lines = sum(change.added_lines + change.removed_lines for change in changes)
     if len(changes) > MAX_FILES or lines > MAX_CHANGED_LINES:
         sentence = (
@@ -125,8 +128,9 @@ def _fails(records: Sequence[CommandRecord]) -> bool:
 
 
 def _same_failures(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> bool:
-    """Whether each command ended as it did before the change: exit code and output, noise apart."""
-    return [_shape(record) for record in before] == [_shape(record) for record in after]
+    """Whether each command that fails failed so before the change: exit code and output, noise apart."""
+    known = [_shape(record) for record in before]
+    return all(_shape(record) in known for record in after if _fails([record]))
 
 
 def _shape(record: CommandRecord) -> tuple[str, int | None, str]:

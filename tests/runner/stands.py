@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.database import Database
@@ -38,6 +39,7 @@ class TickClock(ManualClock):
     def __init__(self) -> None:
         super().__init__()
         self._waiting: list[asyncio.Future[None]] = []
+        self._arrived = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
         if seconds != HEARTBEAT_SECONDS:
@@ -45,7 +47,14 @@ class TickClock(ManualClock):
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
+        self._arrived.set()
         await waiter
+
+    async def until_somebody_waits(self) -> None:
+        """Return when somebody waits for a heartbeat."""
+        while all(waiter.done() for waiter in self._waiting):
+            self._arrived.clear()
+            await self._arrived.wait()
 
     def tick(self) -> None:
         """Let a heartbeat pass."""
@@ -214,3 +223,29 @@ def fused_session(fuse: Fuse) -> aiohttp.ClientSession:
     traced.on_request_start.append(before)
     traced.on_request_end.append(after)
     return aiohttp.ClientSession(trace_configs=[traced])
+
+
+class ShakyDatabase(Database):
+    """A database that is away while the test says so."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.is_away = False
+        self.refusals = 0
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        self._check()
+        async with super().write() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        self._check()
+        async with super().read() as connection:
+            yield connection
+
+    def _check(self) -> None:
+        if self.is_away:
+            self.refusals += 1
+            raise OperationalError("SELECT 1", None, ConnectionError("the server is away"))

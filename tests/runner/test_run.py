@@ -2,7 +2,9 @@
 
 import asyncio
 
+from bot.db import tenants
 from bot.domain.enums import ArtifactType, Cause, IssueStatus, JobStatus, OperationState, Phase, Tier
+from bot.domain.values import Scope
 from bot.errors import Permanent, RetryLater
 from bot.standin.forge.faults import Reply
 from tests.runner.conftest import ANSWER, CANARY, FILES, FIXED, PROPOSE, REPOSITORY, Stack, World, attempt
@@ -70,7 +72,7 @@ async def test_whoever_lost_the_permission_is_told_so(world: World, stack: Stack
     world.forge.set_permission(REPOSITORY, "maria", "read")
     facts = await attempt(world, stack, job_id)
     assert (facts.status, facts.cause) == (JobStatus.FAILED, Cause.DENIED)
-    assert "this needs write permission" in world.said(job_id)[0]
+    assert "needs write permission" in world.said(job_id)[0]
     assert not world.model.requests
 
 
@@ -90,9 +92,6 @@ async def test_a_permission_that_ends_during_the_work_publishes_nothing(
 async def test_a_suspension_that_is_on_record_asks_github_nothing(
     world: World, stack: Stack, job_id: str
 ) -> None:
-    from bot.db import tenants
-    from bot.domain.values import Scope
-
     async with world.database.write() as connection:
         await tenants.remove_installation(
             Scope.system(), connection, world.tenant.installation_id, now=world.clock.now()
@@ -100,7 +99,7 @@ async def test_a_suspension_that_is_on_record_asks_github_nothing(
     await world.forge.uninstall(world.tenant.installation_id)
     facts = await attempt(world, stack, job_id)
     assert (facts.status, facts.cause) == (JobStatus.FAILED, Cause.GITHUB_ERROR)
-    assert facts.error == "the App is no longer installed on this repository."
+    assert facts.error == "The App is no longer installed on this repository."
     assert not world.said(job_id)
     final = (await world.operations(job_id))["final"]
     assert (final.state, final.error is not None) == (OperationState.FAILED, True)
@@ -249,19 +248,12 @@ async def test_a_wish_to_cancel_that_comes_before_the_change_is_sent_holds_it_ba
 ) -> None:
     job = await stack.runner.claim(job_id)
     assert job is not None
-    frozen = asyncio.Event()
-
-    async def wish_once() -> None:
-        frozen.set()
-
-    world.model.on_ask = wish_once
-    world.forge.faults.add("POST", "/access_tokens$", Reply(503), times=0)
-    await stack.ending.publishing.announce(job, stack.runner._lease(job))
-    outcome = await stack.work.run(job)
-    await stack.ending.freeze(job, outcome)
+    lease = stack.runner._lease(job)
+    await stack.publishing.announce(job, lease)
+    await stack.ending.freeze(job, await stack.work.run(job))
     await world.change_run(job_id, cancel_reason="the issue was closed")
 
-    await stack.ending.publish(job, stack.runner._lease(job))
+    await stack.ending.publish(job, lease)
 
     facts = await world.facts(job_id)
     assert (facts.status, facts.cause) == (JobStatus.CANCELLED, Cause.CANCELLED)
