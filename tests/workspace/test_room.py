@@ -1,4 +1,4 @@
-"""A command that fills the disk is stopped before the service's own database feels it."""
+"""A command that fills disk or memory ends before the service beside it feels it."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from bot.domain.enums import Tier
+from bot.domain.values import SandboxStatus
+from bot.workspace.host import ProcessToolHost
 from bot.workspace.sandbox import find_bwrap
 from bot.workspace.toolhost import execute, room, verification
 from bot.workspace.toolhost.confine import files_uid
@@ -77,3 +80,12 @@ def test_a_command_that_fills_the_disk_is_stopped_and_its_files_are_gone(
     record = verification.verify(str(find_bwrap()), tmp_path, command, 60)
     assert (record["exit_code"], record["reason"]) == (137, "stopped because it filled the disk")
     assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
+@pytest.mark.skipif(find_bwrap() is None, reason="no bubblewrap here")
+async def test_without_memory_the_command_ends_before_the_service(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    host = ProcessToolHost(tmp_path, SandboxStatus(Tier.SANDBOX), find_bwrap())
+    record = await host.verify("cat /proc/self/oom_score_adj", timeout_seconds=30)
+    await host.close()
+    assert record.output == "1000\n"

@@ -1,10 +1,12 @@
 """What the broker and the file server give up before they read a word from outside."""
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 from bot.workspace.toolhost import seccomp
 
@@ -16,6 +18,7 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWNET = 0x40000000
 
+_FIRST_TO_END = "1000"
 _LIMITS = (
     (resource.RLIMIT_CORE, 0),
     (resource.RLIMIT_NOFILE, 64),
@@ -39,7 +42,13 @@ def files_uid() -> int:
 
 
 def confine_broker() -> None:
-    """Make the broker unreadable for neighbours of its uid, and let it die with the worker."""
+    """Make the broker unreadable for neighbours of its uid, and let it die with the worker.
+
+    When memory runs out, the kernel ends the broker and what it started first, and not the service:
+    https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html
+    """
+    with contextlib.suppress(OSError):  # some containers forbid it
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_END)
     _prctl(_PR_SET_DUMPABLE, 0)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
