@@ -114,8 +114,13 @@ class Intake:
     async def _react(
         self, intent: StartJob, tenant: Tenant, content: str, connection: AsyncConnection
     ) -> None:
-        """One reaction on the command, or on the issue where a label or its body asked."""
+        """One reaction on the command, or on the issue where a label or its body asked.
+
+        Who may not ask is told once in a thread, so that nobody floods the writes of an installation.
+        """
         target = f"comment:{intent.comment_id}" if intent.comment_id else f"issue:{intent.number}"
+        if content == DENIED:
+            target = f"thread:{intent.number}:{intent.actor.id}"
         payload = {"number": intent.number, "comment_id": intent.comment_id, "content": content}
         key = f"reaction:{tenant.repository.id}:{target}:{content}"
         await self._freeze(

@@ -256,6 +256,17 @@ async def test_a_running_job_is_told_why_it_is_to_end(hall: Hall) -> None:
     assert await job_states(hall) == [JobStatus.RUNNING]
 
 
+async def test_whoever_may_not_ask_is_told_once_in_a_thread(hall: Hall) -> None:
+    # 500 comments of strangers are not 500 writes, at a write a second, before anybody else's.
+    await hall.know()
+    for comment_id in range(1, 21):
+        await hall.apply(hall.start(comment_id, actor=hall.reader))
+    assert await acknowledged(hall) == [("confused", 1)]
+    await hall.apply(hall.start(30, actor=hall.reader, number=NUMBER + 1))
+    await hall.apply(hall.start(31))
+    assert await acknowledged(hall) == [("confused", 1), ("confused", 30), ("eyes", 31)]
+
+
 async def test_an_event_of_another_installation_ends_nothing(hall: Hall) -> None:
     # A signed body whose installation does not serve its repository, by our records.
     await hall.know()
