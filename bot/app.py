@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from bot import logs
 from bot.config import Role, Settings, from_json, report
+from bot.config_database import passwords
 from bot.errors import ConfigError
 from bot.process import Doorbell, enter_child
 
@@ -108,7 +109,7 @@ def _secrets(settings: Settings) -> list[str]:
     held = [*settings.github_private_keys, *settings.github_webhook_secrets]
     if settings.anthropic_api_key:
         held.append(settings.anthropic_api_key)
-    return [secret.reveal() for secret in held]
+    return [*(secret.reveal() for secret in held), *passwords(settings.database_url)]
 
 
 def _silence() -> None:

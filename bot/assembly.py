@@ -11,6 +11,7 @@ import aiohttp
 
 from bot.agents import registry
 from bot.config import Settings
+from bot.config_database import passwords
 from bot.db import secrets as stored_secrets
 from bot.db.database import Database
 from bot.domain.clock import Clock, SystemClock
@@ -188,7 +189,8 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
 def _voice(parts: Parts) -> Callable[[ClaimedJob], Awaitable[Voice]]:
     settings = parts.settings
     held = [settings.anthropic_api_key, *settings.github_private_keys]
-    known = tuple(secret.reveal() for secret in held if secret is not None)
+    revealed = (secret.reveal() for secret in held if secret is not None)
+    known = (*revealed, *passwords(settings.database_url))
 
     async def voice(job: ClaimedJob) -> Voice:
         return Voice(

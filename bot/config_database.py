@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from bot.config_forms import BadValue, split_address
 
@@ -45,6 +45,12 @@ def default_database_url(data_dir: Path) -> str:
 def masked_url(url: str) -> str:
     """Return *url* with stars in place of a password, for messages."""
     return re.sub(r"(://[^:/@]*):[^/?#]*@", r"\1:********@", url)
+
+
+def passwords(url: str) -> tuple[str, ...]:
+    """Return the password in *url* as it stands there and as it is meant; none where there is none."""
+    written = urlsplit(url).password
+    return tuple({written, unquote(written)}) if written else ()
 
 
 def _sqlite(text: str) -> str:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from bot.config_database import database_url
+from bot.config_database import database_url, passwords
 from bot.config_forms import BadValue
 from bot.config_keys import private_keys
 from tests.keys import new_key
@@ -184,3 +184,16 @@ def test_what_we_cannot_use_is_refused_without_showing_the_password(text: str, w
         database_url(text)
     assert words in caught.value.wrong
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("postgresql+asyncpg://me:p%40ss-word@db/x", {"p%40ss-word", "p@ss-word"}),
+        ("postgresql+asyncpg://me:plain-word@db/x", {"plain-word"}),
+        ("postgresql+asyncpg://me@/x?host=/run", set()),
+        ("sqlite+aiosqlite:////data/x.db", set()),
+    ],
+)
+def test_the_password_of_a_database_is_known_in_both_its_spellings(url: str, found: set[str]) -> None:
+    assert set(passwords(url)) == found
