@@ -120,16 +120,8 @@ async def _watch(stage: Stage) -> dict[str, Any]:
     feed = Feed(database)
     try:
         async with asyncio.timeout(JOB_SECONDS):
-            while True:
-                is_over = await demo_facts.is_over(database)
-                for line in await feed.news():
-                    stage.view.tell(line)
-                if is_over:
-                    break
-                if await stage.product.restart_if_dead():
-                    stage.view.tell(Line("stage", "the product died and was started again", is_good=False))
-                    await stage.standins.do("redeliver")
-                await asyncio.sleep(LOOK_SECONDS)
+            while not await _look(stage, database, feed):
+                await asyncio.sleep(LOOK_SECONDS)  # noqa: ASYNC110 - another process is looked at
         state = await stage.standins.state()
         bot_login = f"{state['app']['slug']}[bot]"
         (repository,) = state["repositories"]
@@ -138,6 +130,17 @@ async def _watch(stage: Stage) -> dict[str, Any]:
         raise UserError(f"the job did not end within {JOB_SECONDS:.0f} seconds") from error
     finally:
         await database.close()
+
+
+async def _look(stage: Stage, database: Database, feed: Feed) -> bool:
+    """Tell the news; whether the job has ended. A product that died is started again."""
+    is_over = await demo_facts.is_over(database)
+    for line in await feed.news():
+        stage.view.tell(line)
+    if not is_over and await stage.product.restart_if_dead():
+        stage.view.tell(Line("stage", "the product died and was started again", is_good=False))
+        await stage.standins.do("redeliver")
+    return is_over
 
 
 async def _show(stage: Stage, found: dict[str, Any], *, keep: bool) -> bool:

@@ -166,38 +166,25 @@ async def _summary(
     thread = next(each for each in threads if each["number"] == job.number)
     ours = [each for each in thread["comment_list"] if each["user"]["login"] == bot_login]
     return {
-        "issue": {
-            "id": issue.id,
-            "number": job.number,
-            "title": issue.title,
-            "type": issue.type,
-            "priority": issue.priority,
-            "status": issue.status,
-        },
-        "job": {
-            "id": job.id,
-            "agentType": job.agent_type,
-            "model": job.model,
-            "status": job.status,
-            "cause": job.cause,
-            "attempts": job.attempts,
-            "error": job.error,
-        },
+        "issue": _named(issue, "id", "title", "type", "priority", "status") | {"number": job.number},
+        "job": _named(job, "id", "model", "status", "cause", "attempts", "error")
+        | {"agentType": job.agent_type},
         "pull_request": _pull(threads),
-        "verification": [
-            {
-                "command": row.command,
-                "exit_code": row.exit_code,
-                "when": row.when,
-                "tier": row.tier,
-                **({"reason": row.reason} if row.reason else {}),
-            }
-            for row in records
-        ],
+        "verification": [_record(row) for row in records],
         "comments": len(ours),
         "cost_usd": int(spent or 0) / MICRO_USD,
         "steps": int(steps or 0),
     }
+
+
+def _named(row: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
+
+
+def _record(row: Any) -> dict[str, Any]:
+    """One verification; the reason only where it did not run."""
+    shown = _named(row, "command", "exit_code", "when", "tier")
+    return shown | ({"reason": row.reason} if row.reason else {})
 
 
 def _pull(threads: list[dict[str, Any]]) -> dict[str, Any] | None:

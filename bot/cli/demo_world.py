@@ -137,12 +137,16 @@ class Product:
             )
         try:
             async with asyncio.timeout(READY_SECONDS):
-                while not await self._is_ready():
-                    if self.process.returncode is not None:
-                        raise UserError(f"the product ended at once; see {log_path}")
-                    await asyncio.sleep(POLL_SECONDS)
+                await self._ready(log_path)
         except TimeoutError as error:
             raise UserError(f"the product did not become ready; see {log_path}") from error
+
+    async def _ready(self, log_path: Path) -> None:
+        """Return when it can receive."""
+        while not await self._is_ready():
+            if self.process is None or self.process.returncode is not None:
+                raise UserError(f"the product ended at once; see {log_path}")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _is_ready(self) -> bool:
         try:

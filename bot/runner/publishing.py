@@ -16,6 +16,7 @@ from bot.domain.enums import ArtifactType, Cause, OperationKind, OperationState
 from bot.domain.values import ClaimedJob, Scope
 from bot.errors import Permanent
 from bot.github.app import GitHubApp
+from bot.github.repository import RepositoryApi
 from bot.publish.operations import Publisher
 from bot.publish.writes import permissions_of
 from bot.runner import freezing
@@ -150,18 +151,25 @@ class Publishing:
         api = self.app.repository(job.repository.full_name, token)
         try:
             for operation in waiting:
-                is_change = operation.kind in _CHANGES
-                reason = await lease.renew()
-                if is_change and reason is not None and operation.state is OperationState.INTENT:
-                    return Refused(Cause.CANCELLED, f"This job was cancelled: {reason}.")
-                try:
-                    await self.publisher.perform(operation, api, lease)
-                except Permanent as error:
-                    if is_change:
-                        return Refused(Cause.GITHUB_ERROR, str(error))
-                    log.warning("write_refused", key=operation.key, why=str(error))
+                refused = await self._send_one(operation, api, lease)
+                if refused is not None:
+                    return refused
         finally:
             await self.app.revoke(token)
+        return None
+
+    async def _send_one(self, operation: Operation, api: RepositoryApi, lease: JobLease) -> Refused | None:
+        """Send one operation, unless it is a change and the job is to be cancelled."""
+        is_change = operation.kind in _CHANGES
+        reason = await lease.renew()
+        if is_change and reason is not None and operation.state is OperationState.INTENT:
+            return Refused(Cause.CANCELLED, f"This job was cancelled: {reason}.")
+        try:
+            await self.publisher.perform(operation, api, lease)
+        except Permanent as error:
+            if is_change:
+                return Refused(Cause.GITHUB_ERROR, str(error))
+            log.warning("write_refused", key=operation.key, why=str(error))
         return None
 
     async def _without_token(

@@ -158,7 +158,7 @@ def _facts(product: Rig, doors: "_Doors") -> dict[str, Any]:
             str(folder / "logs" / "worker.log"),
             str(product.forge.world.repository(sample.REPOSITORY).path / "config"),
             "/etc/shadow",
-            "/root/.bashrc",
+            str(Path.home() / ".bashrc"),
             str(Path(__file__)),
             "/proc/sys/kernel/core_pattern/../../../1/environ",
         ],

@@ -107,7 +107,7 @@ async def test_nothing_outside_is_seen(host: ProcessToolHost, tmp_path: Path) ->
         tmp_path / "secret",
         tmp_path,
         "/etc/shadow",
-        "/root/.bashrc",
+        str(Path.home() / ".bashrc"),
         "/var/lib",
         "/srv",
         "/data",

@@ -57,10 +57,10 @@ def test_a_python_of_the_system_needs_no_bind_of_its_own() -> None:
 
 
 def test_a_python_below_a_private_home_gets_passable_parents() -> None:
-    line = sandbox._interpreter(Path("/root/py/3.11"), Path("/root/py/3.11/bin/python3.11"))
+    line = sandbox._interpreter(Path("/secret/py/3.11"), Path("/secret/py/3.11/bin/python3.11"))
     made = [line[i + 1] for i, word in enumerate(line) if word == "--dir"]
-    assert made == ["/root", "/root/py", "/run/python"]
-    assert line[line.index("--ro-bind") + 1] == "/root/py/3.11"
+    assert made == ["/secret", "/secret/py", "/run/python"]
+    assert line[line.index("--ro-bind") + 1] == "/secret/py/3.11"
 
 
 def test_a_machine_without_links_into_usr_binds_its_directories(
