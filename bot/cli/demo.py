@@ -120,8 +120,8 @@ async def _watch(stage: Stage) -> dict[str, Any]:
     feed = Feed(database)
     try:
         async with asyncio.timeout(JOB_SECONDS):
-            while not await _look(stage, database, feed):
-                await asyncio.sleep(LOOK_SECONDS)  # noqa: ASYNC110 - another process is looked at
+            while not await _look(stage, database, feed):  # noqa: ASYNC110 - another process is looked at
+                await asyncio.sleep(LOOK_SECONDS)
         state = await stage.standins.state()
         bot_login = f"{state['app']['slug']}[bot]"
         (repository,) = state["repositories"]

@@ -140,7 +140,7 @@ class Rig:
     async def until(self, is_so: Callable[[], Awaitable[Any]], timeout_seconds: float = 60.0) -> Any:
         """Look again and again until *is_so* gives something true; its value."""
         async with asyncio.timeout(timeout_seconds):
-            while not (found := await is_so()):
+            while not (found := await is_so()):  # noqa: ASYNC110 - other processes are looked at
                 await asyncio.sleep(0.05)
         return found
 
