@@ -59,10 +59,10 @@ async def failed_operations(product: Rig) -> list[dict[str, Any]]:
 async def one_pull_request(product: Rig, number: int) -> None:
     """Wait for the end of the thread's only job: one branch, one pull request, one comment, its result."""
     (job,) = await product.until(lambda: ended(product, number))
-    assert (job["status"], job["cause"], job["error"]) == ("COMPLETED", "pull_request", None)
-    assert job["issueStatus"] == "REVIEW"
+    assert (job["status"], job["cause"], job["error"]) == ("COMPLETED", "pull_request", None), job
+    assert job["issueStatus"] == "REVIEW", job
     branch, *more = [name for name in await branches(product) if name.startswith(f"issuewright/{number}-")]
-    assert more == []
+    assert not more, more
     (pull,) = [thread for thread in pulls(product) if thread.pull.head == branch]
     assert pull.pull.is_draft
     assert [user.login for user in pull.assignees] == [sample.PERSON]
@@ -70,4 +70,4 @@ async def one_pull_request(product: Rig, number: int) -> None:
     assert f"Draft pull request #{pull.number} is ready" in text
     assert job["id"] in text
     assert [reaction.content for reaction in product.thread(number).reactions] == ["eyes"]
-    assert await failed_operations(product) == []
+    assert not (failed := await failed_operations(product)), failed

@@ -5,6 +5,9 @@
 """
 
 import asyncio
+import contextlib
+import itertools
+import json
 import os
 import random
 import time
@@ -12,11 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import aiohttp
 import pytest
 
 from bot.standin.forge.faults import Hang
+from tests import payloads
 from tests.system.effects import one_pull_request
-from tests.system.rig import SHORT_TIMES, Rig, rig
+from tests.system.rig import SHORT_TIMES, WEBHOOK_SECRET, Rig, rig
+from tests.web.conftest import signed
 
 SEED = os.environ.get("ISSUEWRIGHT_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
 RUNS = int(os.environ.get("ISSUEWRIGHT_TEST_KILLS", "5"))
@@ -78,6 +84,32 @@ async def test_a_write_is_made_once_whether_or_not_it_landed_before_the_power_cu
             await one_pull_request(product, number)
 
 
+async def test_what_was_answered_2xx_is_stored_whenever_the_power_cut_comes(tmp_path: Path) -> None:
+    async with rig(tmp_path) as product, aiohttp.ClientSession() as session:
+        await product.start("--no-worker")
+        accepted: list[str] = []
+        url = f"{product.url}/webhooks/github"
+
+        async def post_for_ever(sender: int) -> None:
+            for number in itertools.count():
+                guid = f"{sender}-{number}"
+                body = json.dumps(payloads.issues_event("labeled", of=payloads.issue(guid))).encode()
+                headers = signed(body, guid=guid, secret=WEBHOOK_SECRET)
+                async with session.post(url, data=body, headers=headers) as answer:
+                    accepted.extend([guid] if answer.status == 202 else [])
+
+        senders = [asyncio.create_task(post_for_ever(sender)) for sender in range(8)]
+        await product.until(lambda: _are_more_than(accepted, 100))
+        await product.kill()
+        await asyncio.gather(*senders, return_exceptions=True)
+        stored = {row["guid"] for row in await product.rows("SELECT guid FROM deliveries")}
+        assert set(accepted) <= stored
+
+
+async def _are_more_than(things: Sequence[str], number: int) -> bool:
+    return len(things) > number
+
+
 async def _working(product: Rig) -> None:
     """Start the product and wait until its worker is there."""
     await product.start()
@@ -97,9 +129,24 @@ async def _undisturbed_seconds(product: Rig) -> float:
 async def _power_cut(product: Rig) -> None:
     """Kill everything, start it again, and let the operator redeliver what was missed."""
     await product.kill()
+    await product.until(lambda: _is_all_gone(product))
     product.forge.faults.clear()
     await product.start()
     await product.redeliver()
+
+
+async def _is_all_gone(product: Rig) -> bool:
+    """Whether no process that worked in the product's folder is left: tool host, git or sandbox."""
+    return not _processes_in(product.folder / "data")
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """The ids of the processes whose command names the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found += [process.name] if os.fsencode(folder) in (process / "cmdline").read_bytes() else []
+    return found
 
 
 async def _is_lease_short(product: Rig) -> bool:
