@@ -44,6 +44,8 @@ def product_command(name: str) -> Sequence[str]:
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The part of *environ* that a child may see, and the way to this package where none is installed."""
     clean = {name: value for name, value in environ.items() if _is_allowed(name)}
+    # aiohttp would add somebody's own password for api.github.com to our calls, and refuse them for it.
+    clean["NETRC"] = os.devnull
     root = str(Path(bot.__file__).resolve().parents[1])
     if root not in site.getsitepackages():
         clean["PYTHONPATH"] = os.pathsep.join(filter(None, [root, clean.get("PYTHONPATH")]))

@@ -176,6 +176,8 @@ def test_a_child_sees_the_way_to_the_world_and_nothing_else() -> None:
     }
     clean = clean_environment(given)
     clean.pop("PYTHONPATH", None)
+    # Nobody's own passwords are added to our calls.
+    assert clean.pop("NETRC") == os.devnull
     assert clean == {name: given[name] for name in list(given)[:6]}
 
 

@@ -74,7 +74,8 @@ def _make_trouble(product: Rig) -> None:
 
 @pytest.mark.skipif(find_bwrap() is None, reason="no bubblewrap here: nothing of a repository is run")
 async def test_no_canary_comes_out_of_runs_that_go_well_or_wrong(tmp_path: Path) -> None:
-    async with rig(tmp_path, book=_book(), environment=DEBUG) as product:
+    environment = {**DEBUG, "HOME": str(_home_with_passwords(tmp_path))}
+    async with rig(tmp_path, book=_book(), environment=environment) as product:
         await product.start()
         await product.install()
         await product.until(product.is_working)
@@ -85,7 +86,7 @@ async def test_no_canary_comes_out_of_runs_that_go_well_or_wrong(tmp_path: Path)
             numbers.append(await product.ask_by_label())
             memory = await product.until(lambda: _tool_host_memory(product))
             causes = [(await hostile.job_of(product, number))["cause"] for number in numbers]
-            secrets = await secrets_of(product)
+            secrets = {**await secrets_of(product), "password in .netrc": PASSWORD.encode()}
             _only_root_reads(product.process.pid)
             await product.stop()
 
@@ -97,6 +98,15 @@ async def test_no_canary_comes_out_of_runs_that_go_well_or_wrong(tmp_path: Path)
         assert found_in(await places_of(product), secrets) == []
         assert found_in({"memory of the tool host": memory}, secrets) == []
         _nothing_to_see(watch.kinds, secrets)
+
+
+def _home_with_passwords(folder: Path) -> Path:
+    """The home of an account whose owner keeps passwords for command lines in it."""
+    home = folder / "home"
+    home.mkdir()
+    (home / ".netrc").write_text(f"machine 127.0.0.1 login me password {PASSWORD}\n")
+    (home / ".netrc").chmod(0o600)
+    return home
 
 
 async def _tool_host_memory(product: Rig) -> bytes:
@@ -226,7 +236,9 @@ def _python_for_everybody(folder: Path) -> list[str]:
     )
     who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
     command = ["setpriv", *who, "--bounding-set=-all", "--", str(folder / "venv" / "bin" / "python")]
-    asked = subprocess.run([*command, "-I", "-c", "import bot.app"], capture_output=True, check=False, cwd="/")
+    asked = subprocess.run(
+        [*command, "-I", "-c", "import bot.app"], capture_output=True, check=False, cwd="/"
+    )
     if asked.returncode != 0:
         pytest.skip(f"a normal user cannot read the packages: {asked.stderr[-200:]!r}")
     return command
