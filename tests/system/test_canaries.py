@@ -256,7 +256,8 @@ async def test_as_a_normal_user_no_neighbour_reads_the_processes(open_folder: Pa
         assert product.process is not None
         with Watch(product.process.pid).running() as watch:
             number = await product.ask_by_label(body=ORDERS)
-            await product.until(lambda: _tool_host_memory(product))
+            # The model is asked once the tool host has said that it is confined.
+            await product.until(lambda: product.rows("SELECT id FROM job_steps"))
             read = _read_by_a_neighbour(python, family(product.process.pid))
             job = await hostile.job_of(product, number)
             secrets = await secrets_of(product)
