@@ -103,9 +103,10 @@ def check_writable(parts: tuple[str, ...]) -> None:
     """Let a write or a delete at *parts* pass.
 
     Raises:
-        RefusedPath: It is the root, protected, or its name holds invisible characters.
+        RefusedPath: It is the root, protected, or its name holds invisible characters, or a backslash,
+            which git takes for a separator on NTFS and so refuses everywhere (`core.protectNTFS`).
     """
-    if not parts or any(_has_hidden_character(part) for part in parts):
+    if not parts or any("\\" in part or _has_hidden_character(part) for part in parts):
         raise RefusedPath(REFUSED)
     if is_protected(parts):
         raise RefusedPath(PROTECTED)

@@ -151,8 +151,8 @@ def test_ordinary_files_may_be_changed(path: str) -> None:
     check_writable(split(path))
 
 
-@pytest.mark.parametrize("parts", [(), ("a\nb",), ("a\u202eb",), ("a", "\u200b.github", "x")])
-def test_the_root_and_names_with_hidden_characters_are_not_written(parts: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("parts", [(), ("a\nb",), ("a\u202eb",), ("a", "\u200b.github", "x"), ("a\\b",)])
+def test_the_root_and_names_that_git_or_people_misread_are_not_written(parts: tuple[str, ...]) -> None:
     with pytest.raises(RefusedPath, match="not one that"):
         check_writable(parts)
 
