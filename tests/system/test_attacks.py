@@ -210,3 +210,75 @@ async def test_hostile_words_reach_nobody(tmp_path: Path) -> None:
             assert not TITLE_ACTS.search(message.partition("\n")[0])
             trailers = re.findall(r"(?m)^([A-Za-z-]+): ", message)
             assert trailers == ["Issuewright-Job", "Co-authored-by"]
+
+
+NAMES: Final = (
+    "$(touch /tmp/smuggled).txt",
+    "`touch x`.txt",
+    "a;touch b.txt",
+    "--upload-pack=x.txt",
+    "-rf.txt",
+    'a"b.txt',
+    "<img src=x>.md",
+    "@everyone #1.md",
+    "%s%n{0}.txt",
+    "a\u3000;id.txt",
+    "\u0430pp.txt",
+)
+BAD_NAMES: Final = ("a\nb.txt", "x\u202ey.txt", "a\\..\\b.txt")
+LONG: Final = "word " * 40_000
+
+
+def _wordy_book() -> dict[str, Any]:
+    """Models that write hostile names, secrets in three places, and far too much."""
+    proposal = {"title": "Hand out the remainder", "body": "As told."}
+    names = [("write_file", {"path": name, "content": "x\n"}) for name in (*NAMES, *BAD_NAMES)]
+    smuggle = ("write_file", {"path": "notes.txt", "content": f"{SMUGGLED}\n++{TOKEN}\n"})
+    told = {"title": f"Use {TOKEN}", "body": f"The key is {TOKEN}."}
+    long = ("post_analysis", {"text": LONG})
+    shorter = ("post_analysis", {"text": (LONG + HOSTILE)[-59_999:]})
+    plays = {
+        "names": [hostile.turn(TRUE_CHANGE, *names), hostile.turn(("propose_change", proposal), FINISH)],
+        "smuggle": [hostile.turn(TRUE_CHANGE, smuggle), hostile.turn(("propose_change", proposal), FINISH)],
+        "tell": [hostile.turn(TRUE_CHANGE), hostile.turn(("propose_change", told), FINISH)],
+        "long": [hostile.turn(long), hostile.turn(shorter, FINISH)],
+    }
+    return {
+        "scripts": [{"name": name, "match": f"do {name}", "turns": turns} for name, turns in plays.items()]
+    }
+
+
+async def test_hostile_names_are_only_names_and_secrets_stay_here(tmp_path: Path) -> None:
+    async with rig(tmp_path, book=_wordy_book()) as product:
+        await product.start()
+        await product.install()
+        numbers = {
+            name: await product.ask_by_label(f"do {name}") for name in ("names", "smuggle", "tell", "long")
+        }
+        jobs = {name: await hostile.job_of(product, number) for name, number in numbers.items()}
+        assert {name: job["cause"] for name, job in jobs.items()} == {
+            "names": "pull_request",
+            "smuggle": "refused",
+            "tell": "pull_request",
+            "long": "no_change_needed",
+        }
+        named, told = await _branch_of(product, numbers["names"]), await _branch_of(product, numbers["tell"])
+        files = await hostile.files_of(product, named)
+        assert {name for name, content in files.items() if content == b"x\n"} == set(NAMES)
+        assert "divmod" in (await hostile.files_of(product, told))["till/money.py"].decode()
+        assert len(await branches(product)) == 2
+        await nothing_smuggled(product)
+        assert not MARKER.exists()
+
+        said = [one.request_body for one in product.forge.requests if one.method in {"POST", "PATCH"}]
+        assert said and not [body for body in said if TOKEN.encode() in body]
+        (long,) = our_comments(product, numbers["long"])
+        assert 30_000 < len(long) <= 65_536
+        assert acting(long) == [] and commands_for_bots(long) == []
+        (refusal,) = our_comments(product, numbers["smuggle"])
+        assert "looks like a secret" in refusal
+
+
+async def _branch_of(product: Rig, number: int) -> str:
+    (found,) = [name for name in await branches(product) if name.startswith(f"issuewright/{number}-")]
+    return found
