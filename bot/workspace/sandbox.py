@@ -34,6 +34,9 @@ A launcher that is killed before it has bound the sandbox to its life would leav
 which is bound when it begins, says so and starts the command only when its starter still answers.
 """
 
+_FIRST_OWN_UID = 1_900_000_000
+"""Far above what accounts and the subordinate ranges of containers use."""
+
 WORK = "/work"
 HOME = "/tmp/home"  # noqa: S108 - a place inside the sandbox
 _BIN = "/run/python"
@@ -56,8 +59,15 @@ class Descriptors:
 
 
 def sandbox_uid() -> int:
-    """The uid inside: nobody's for a root service, else our own."""
-    return NOBODY if os.geteuid() == 0 else os.geteuid()
+    """The uid inside: one that only this process uses for a root service, else our own.
+
+    The kernel counts processes by uid, so a fork bomb in one job leaves the others theirs. Where a
+    container's map has no such uid, it is nobody's.
+    """
+    if os.geteuid() != 0:
+        return os.geteuid()
+    own = _FIRST_OWN_UID + os.getpid()
+    return own if _is_mapped(own) else NOBODY
 
 
 def command_line(
@@ -184,10 +194,10 @@ def _capabilities() -> list[str]:
 
 
 def _drop() -> list[str]:
-    """How a root service's command becomes nobody without any privilege."""
+    """How a root service's command becomes a uid without any privilege."""
     if os.geteuid() != 0:
         return []
-    who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
+    who = [f"--reuid={sandbox_uid()}", f"--regid={_gid()}", "--clear-groups", "--no-new-privs"]
     return [_program("setpriv"), *who, "--bounding-set=-all", "--inh-caps=-all", "--"]
 
 
@@ -211,7 +221,16 @@ def _program(name: str) -> str:
 
 
 def _gid() -> int:
-    return NOBODY if os.geteuid() == 0 else os.getegid()
+    return sandbox_uid() if os.geteuid() == 0 else os.getegid()
+
+
+def _is_mapped(uid: int) -> bool:
+    """Whether this process's user namespace knows *uid*.
+
+    https://man7.org/linux/man-pages/man7/user_namespaces.7.html
+    """
+    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return any(int(first) <= uid < int(first) + int(count) for first, _, count in ranges)
 
 
 def _bundled_bwrap() -> str | None:

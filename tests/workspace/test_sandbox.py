@@ -60,10 +60,12 @@ async def test_a_record_says_what_ran_and_how_it_ended(host: ProcessToolHost) ->
     assert (await run(host, "kill -SEGV $$")).exit_code == 128 + 11
 
 
-async def test_the_code_inside_is_nobody_without_capabilities(host: ProcessToolHost) -> None:
+async def test_the_code_inside_has_a_uid_of_its_own_and_no_capabilities(host: ProcessToolHost) -> None:
     record = await run(host, "id -u; grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status; umask")
     uid, *status = record.output.split("\n")
-    assert int(uid) == files_uid() != 0
+    assert int(uid) != 0
+    assert (int(uid) == os.geteuid()) is (os.geteuid() != 0)
+    assert (int(uid) == files_uid()) is (os.geteuid() != 0)
     facts = dict(line.split(":\t") for line in status if ":\t" in line)
     assert int(facts["CapEff"], 16) == 0
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")

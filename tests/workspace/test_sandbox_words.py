@@ -32,9 +32,10 @@ def test_a_root_service_makes_no_user_namespace_and_drops_inside(uid: int) -> No
     assert any(word.endswith("setpriv") for word in line) is (uid == 0)
     assert line.count("--cap-add") == (3 if uid == 0 else 0)
     assert line[line.index("--cap-drop") + 1] == "ALL"
-    assert sandbox.sandbox_uid() == (uid or 65534)
-    assert sandbox.passwd_line() == f"worker:x:{uid or 65534}:{uid or 65534}::/tmp/home:/bin/sh\n"
-    assert sandbox.group_line() == f"worker:x:{uid or 65534}:\n"
+    inside = uid or 1_900_000_000 + os.getpid()
+    assert sandbox.sandbox_uid() == inside
+    assert sandbox.passwd_line() == f"worker:x:{inside}:{inside}::/tmp/home:/bin/sh\n"
+    assert sandbox.group_line() == f"worker:x:{inside}:\n"
     assert sandbox.missing_programs() == ()
 
 
@@ -84,3 +85,9 @@ def test_without_any_bwrap_none_is_found(tmp_path: Path, monkeypatch: pytest.Mon
     found = find_bwrap()
     find_bwrap.cache_clear()
     assert found is None
+
+
+def test_where_a_container_maps_few_uids_the_code_inside_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(Path, "read_text", lambda _path: "         0       1000      65536\n")
+    assert sandbox.sandbox_uid() == 65534

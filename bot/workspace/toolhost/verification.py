@@ -58,19 +58,27 @@ def _private_copy(job: Path) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=job))
     try:
         copy = scratch / "work"
-        argv = ["cp", "-a", "--reflink=auto", "--", str(job / "tree"), str(copy)]
-        subprocess.run(
-            argv,
-            env={"PATH": sandbox.SEARCH_PATH},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=COPY_TIMEOUT_SECONDS,
-            check=True,
-        )
+        _run("cp", "-a", "--reflink=auto", "--", str(job / "tree"), str(copy))
+        if os.geteuid() == 0:
+            _run(
+                "chown", "-R", "-h", "-P", f"{sandbox.sandbox_uid()}:{sandbox.sandbox_uid()}", "--", str(copy)
+            )
         yield copy
     finally:
         remove_tree(scratch)
+
+
+def _run(*argv: str) -> None:
+    """One program of ours on the copy, told nothing and heard nothing."""
+    subprocess.run(
+        argv,
+        env={"PATH": sandbox.SEARCH_PATH},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=COPY_TIMEOUT_SECONDS,
+        check=True,
+    )
 
 
 @contextmanager
