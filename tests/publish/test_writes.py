@@ -11,8 +11,7 @@ from bot.domain import markers
 from bot.domain.enums import OperationKind, OperationState
 from bot.domain.values import Json
 from bot.errors import Forbidden, Invalid, Permanent
-from bot.publish import writes
-from bot.publish.writes import WRITES, Draft, permissions_of, referred_keys
+from bot.publish.writes import permissions_of, referred_keys
 from bot.standin.forge.faults import Action, Delay, Drop, Reply
 from tests.publish.conftest import BRANCH, JOB_ID, MARKER_KEY, REPOSITORY, Desk
 
@@ -398,25 +397,3 @@ async def test_a_token_with_just_the_permissions_of_a_kind_is_enough(desk: Desk,
     )
     narrow = replace(desk, api=desk.app.repository(REPOSITORY, token))
     assert (await narrow.perform(operation)).state is OperationState.DONE
-
-
-def test_permissions_are_joined_and_write_wins() -> None:
-    kinds = [OperationKind.PULL_REQUEST, OperationKind.BRANCH, OperationKind.PULL_REQUEST]
-    assert permissions_of(kinds) == {"pull_requests": "write", "contents": "write"}
-    assert permissions_of(reversed(kinds)) == {"pull_requests": "write", "contents": "write"}
-    assert permissions_of([]) == {}
-
-
-def test_a_payload_refers_to_its_comment_its_pull_and_its_links() -> None:
-    assert referred_keys({"comment_key": "a", "links": {"x": "b"}}) == {"a", "b"}
-    assert referred_keys({"pull_key": "c"}) == {"c"}
-    assert referred_keys({"body": "nothing"}) == set()
-
-
-def test_every_kind_has_its_write() -> None:
-    assert set(writes.WRITES) == set(OperationKind) == set(KINDS)
-    assert all(WRITES[kind].is_idempotent is not found.is_looked_for for kind, found in KINDS.items())
-
-
-def test_a_text_without_links_is_itself() -> None:
-    assert Draft("k", {"body": "as it is"}, {}).text("body") == "as it is"
