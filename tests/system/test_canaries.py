@@ -160,7 +160,8 @@ def _nothing_to_see(kinds: dict[str, Seen], secrets: dict[str, bytes]) -> None:
         if kind != "supervisor"  # it was started with them; who may read it is asked above
     }
     assert found_in({**lines, **shown}, secrets) == []
-    assert found_in({"supervisor": joined(kinds["supervisor"].environments)}, secrets)
+    if os.geteuid() == 0:  # nobody else may look at all
+        assert found_in({"supervisor": joined(kinds["supervisor"].environments)}, secrets)
     assert kinds["tool host"].environments == {b""}
     assert kinds["launcher"].environments <= {b""}
     assert not [kind for kind in shown.values() if b"CANARY" in kind]

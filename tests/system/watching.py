@@ -63,7 +63,7 @@ class Watch:
         place = Path("/proc", str(pid))
         try:
             command_line = (place / "cmdline").read_bytes()
-            environment = (place / "environ").read_bytes()
+            environment = _read_unless_closed(place / "environ")
             owner = (place / "environ").stat().st_uid
             if (place / "cmdline").read_bytes() != command_line:
                 return  # it has just begun another program: the next look sees which
@@ -74,6 +74,14 @@ class Watch:
         seen.environments.add(environment)
         seen.command_lines.add(command_line)
         seen.owners.add(owner)
+
+
+def _read_unless_closed(path: Path) -> bytes:
+    """What *path* holds; nothing where a process has closed itself to its own account, as ours do."""
+    try:
+        return path.read_bytes()
+    except PermissionError:
+        return b""
 
 
 def kind_of(command_line: bytes) -> str:
