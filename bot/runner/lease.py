@@ -78,9 +78,7 @@ class JobLease:
                 return working.result()
             raise keeping.exception() or CancelRequested("cancelled")
         finally:
-            for task in (working, keeping):
-                task.cancel()
-            await asyncio.gather(working, keeping, return_exceptions=True)
+            await _end(working, keeping)
 
     async def _keep(self, *, may_cancel: bool) -> None:
         """Renew until something ends it: a lost lease, or a wish to cancel.
@@ -97,3 +95,21 @@ class JobLease:
             if may_cancel and reason is not None:
                 raise CancelRequested(reason)
             await self.clock.sleep(tick_seconds)
+
+
+async def _end(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel each task, once, and return when all are over, whatever happens to the caller meanwhile.
+
+    A second cancel would reach the driver while it closes the connection of the first, and leave that
+    behind half closed.
+    """
+    for task in tasks:
+        task.cancel()
+    cancelled: asyncio.CancelledError | None = None
+    while waiting := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(waiting)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

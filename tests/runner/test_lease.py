@@ -172,3 +172,31 @@ async def test_whoever_is_stopped_leaves_nothing_running(lease: JobLease) -> Non
     with pytest.raises(asyncio.CancelledError):
         await guarding
     assert asyncio.all_tasks() <= before
+
+
+async def test_whoever_is_stopped_twice_cancels_what_runs_beside_it_once(
+    lease: JobLease, shaky: ShakyDatabase
+) -> None:
+    """A second cancel in the middle of a transaction left a connection behind that could not be closed."""
+    stops = 0
+    may_end = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal stops
+        try:
+            await for_ever()
+        except asyncio.CancelledError:
+            stops += 1
+            await may_end.wait()
+            raise
+
+    guarding = asyncio.create_task(lease.guard(work(), may_cancel=False))
+    await lease.renew()
+    for _ in range(3):
+        guarding.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert (stops, guarding.done()) == (1, False)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await guarding
