@@ -17,7 +17,6 @@ from bot.errors import ConfigError
 from bot.process import Doorbell, enter_child
 
 EXIT_MISUSED: Final = 2
-CONNECT_SECONDS: Final = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

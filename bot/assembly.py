@@ -67,6 +67,7 @@ async def assembled(
     clock = SystemClock()
     database = Database(settings.database_url)
     session = aiohttp.ClientSession(trust_env=True)
+    model = _model(settings)
     try:
         async with database.write() as connection:
             marker_key = await stored_secrets.obtain(
@@ -88,8 +89,9 @@ async def assembled(
         )
         gate = PermissionGate(app, clock)
         parts = Parts(settings, database, app, clock, marker_key, await probe(), publisher, gate)
-        yield _worker(parts, bell, network)
+        yield _worker(parts, model, bell, network)
     finally:
+        await model.close()
         await session.close()
         await database.close()
 
@@ -99,10 +101,10 @@ async def _hand(app: GitHubApp, marker_key: bytes) -> Hand:
     return Hand(marker_key, identity.bot_user_id)
 
 
-def _worker(parts: Parts, bell: Doorbell | None, network: Mapping[str, str]) -> Worker:
+def _worker(parts: Parts, anthropic: Model, bell: Doorbell | None, network: Mapping[str, str]) -> Worker:
     settings, database, clock = parts.settings, parts.database, parts.clock
     worker_id = f"{socket.gethostname()}-{secrets.token_hex(6)}"
-    model = WatchedModel(_model(settings), clock)
+    model = WatchedModel(anthropic, clock)
     runner = _runner(parts, model, worker_id, network)
     return Worker(
         id=worker_id,
@@ -125,7 +127,7 @@ def _worker(parts: Parts, bell: Doorbell | None, network: Mapping[str, str]) -> 
     )
 
 
-def _model(settings: Settings) -> Model:
+def _model(settings: Settings) -> AnthropicModel:
     key = settings.anthropic_api_key
     return AnthropicModel(key.reveal() if key else "", settings.anthropic_base_url)
 
@@ -146,8 +148,10 @@ def _dispatcher(parts: Parts) -> Dispatcher:
 
 
 def _help_text(problem: str | None) -> str:
+    """The commands, below what is wrong: *problem* is Markdown of ours in which every quote is inert."""
     rows = [(command.usage, command.meaning, command.who) for command in COMMANDS]
-    return render.help_comment(prefix=COMMAND_PREFIX, commands=rows, problem=problem)
+    text = render.help_comment(prefix=COMMAND_PREFIX, commands=rows, problem=None)
+    return text if problem is None else f"{problem}\n\n{text}"
 
 
 def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) -> Runner:

@@ -1,7 +1,7 @@
 """The middle of a run: authorize, check out, verify, let the agent work, verify again, decide."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import logs
@@ -29,8 +29,6 @@ log = logs.get(__name__)
 CONFIG_PATH = ".github/issuewright.yml"
 GUIDANCE_PATHS = ("AGENTS.md", "CLAUDE.md")
 READ_PERMISSIONS = {"contents": "read", "issues": "read", "metadata": "read"}
-
-Announce = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
