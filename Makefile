@@ -33,7 +33,7 @@ run: $(STAMP)  ## start the service with the settings of the environment and .en
 
 test: $(STAMP)  ## run all tests and require 95 % branch coverage
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/coverage run -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
