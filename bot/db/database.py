@@ -1,7 +1,9 @@
 """The one connection to the database: short read and write transactions on SQLite or Postgres."""
 
+import contextlib
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -38,11 +40,27 @@ def make_engine(url: str) -> AsyncEngine:
         url,
         json_serializer=to_json,
         hide_parameters=True,
+        connect_args={"factory": _Connection},
         execution_options={"schema_translate_map": {OWN_SCHEMA: None}},
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose lock ends with it.
+
+    A connection that is closed while statements of it live (a cancelled task keeps them in its
+    traceback) ends its transaction, and gives back the lock, only with the last of them:
+    https://sqlite.org/c3ref/close.html
+    """
+
+    def close(self) -> None:
+        """Roll back what is open, then close; the second time does nothing."""
+        with contextlib.suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
 
 
 def to_json(value: Any) -> str:

@@ -25,6 +25,7 @@ from bot.standin.forge.forge import Forge
 from bot.standin.forge.record import Exchange
 from tests.fakes import ManualClock
 from tests.openapi import check_all
+from tests.publish.conftest import keys_are_parsed_once  # noqa: F401 (a fixture)
 
 REPOSITORY = "octo/pets"
 NUMBER = 7

@@ -3,13 +3,15 @@
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import aiohttp
 import pytest
 from sqlalchemy import update
 
+import bot.github.app
+import bot.standin.forge.forge
 from bot.db import operations, tables, tenants
 from bot.db.database import Database
 from bot.db.operations import Frozen, Operation
@@ -121,6 +123,15 @@ class Desk:
         """Send it behind the back of the database, as a worker does that dies at once afterwards."""
         draft = Draft(operation.key, operation.payload, remote_ids or {})
         return await WRITES[operation.kind].send(self.api, draft, self.hand)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_are_parsed_once() -> Iterator[None]:
+    """Parsing an RSA key takes 30 ms, and each forge and each client of each test would do it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((bot.github.app, "_load"), (bot.standin.forge.forge, "public_key")):
+            patch.setattr(module, name, cache(getattr(module, name)))
+        yield
 
 
 @pytest.fixture

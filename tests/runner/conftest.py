@@ -43,6 +43,7 @@ from bot.standin.forge.forge import Forge
 from bot.standin.forge.state import Thread
 from tests.fakes import ManualClock
 from tests.openapi import check_all
+from tests.publish.conftest import keys_are_parsed_once  # noqa: F401 (a fixture)
 from tests.runner.stands import (
     HEARTBEAT_SECONDS,
     DictWorkspace,
