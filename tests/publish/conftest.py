@@ -125,6 +125,31 @@ class Desk:
         return await WRITES[operation.kind].send(self.api, draft, self.hand)
 
 
+class Templates:
+    """Repositories that many tests begin with: made once by a forge, then copied."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[tuple[tuple[str, str], ...], Path] = {}
+
+    async def repository(self, forge: Forge, full_name: str, files: Mapping[str, str]) -> int:
+        """A repository with one commit that holds *files*; its id."""
+        key = tuple(sorted(files.items()))
+        if key not in self._made:
+            repository_id = await forge.create_repository(full_name, dict(files))
+            self._made[key] = self._folder / f"{len(self._made)}.git"
+            shutil.copytree(forge.world.repository(full_name).path, self._made[key])
+            return repository_id
+        found = forge.world.add_repository(full_name, is_private=False, default_branch="main")
+        shutil.copytree(self._made[key], found.path)
+        return found.id
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return Templates(tmp_path_factory.mktemp("templates"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def keys_are_parsed_once() -> Iterator[None]:
     """Parsing an RSA key takes 30 ms, and each forge and each client of each test would do it."""
@@ -160,9 +185,11 @@ async def forge(clock: ManualClock) -> AsyncIterator[Forge]:
 
 
 @pytest.fixture
-async def desk(forge: Forge, database: Database, clock: ManualClock) -> AsyncIterator[Desk]:
+async def desk(
+    forge: Forge, database: Database, clock: ManualClock, templates: Templates
+) -> AsyncIterator[Desk]:
     files = {"dog.py": "def speak():\n    return 'meow'\n", "old.py": "x = 1\n"}
-    repository_id = await forge.create_repository(REPOSITORY, files)
+    repository_id = await templates.repository(forge, REPOSITORY, files)
     forge.set_permission(REPOSITORY, "maria", "write")
     installation_id = await forge.install("octo")
     issue = await forge.open_issue(REPOSITORY, "maria", "The dog meows")

@@ -46,13 +46,18 @@ async def test_our_fence_is_written_with_the_intent_to_send(desk: Desk) -> None:
 
 @both
 async def test_of_two_workers_with_the_same_right_one_sends(desk: Desk) -> None:
+    both_have_looked = asyncio.Barrier(2)
+
+    class SharedLease(RecordingLease):
+        async def hold(self, seconds: float) -> None:
+            await both_have_looked.wait()
+
     operation = await comment(desk)
+    sending = [desk.publisher.perform(operation, desk.api, SharedLease()) for _ in range(2)]
 
-    first, second = await asyncio.gather(
-        desk.perform(operation), desk.perform(operation), return_exceptions=True
-    )
+    ends = await asyncio.gather(*sending, return_exceptions=True)
 
-    assert [type(one) for one in (first, second) if isinstance(one, Exception)] == [LeaseLost]
+    assert [type(end) for end in ends if isinstance(end, Exception)] == [LeaseLost]
     assert len(desk.asked("POST", "/comments")) == len(desk.thread.comments) == 1
 
 

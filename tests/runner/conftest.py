@@ -43,7 +43,7 @@ from bot.standin.forge.forge import Forge
 from bot.standin.forge.state import Thread
 from tests.fakes import ManualClock
 from tests.openapi import check_all
-from tests.publish.conftest import keys_are_parsed_once  # noqa: F401 (a fixture)
+from tests.publish.conftest import Templates, keys_are_parsed_once, templates  # noqa: F401 (fixtures)
 from tests.runner.stands import (
     HEARTBEAT_SECONDS,
     DictWorkspace,
@@ -276,8 +276,14 @@ async def forge(clock: ManualClock) -> AsyncIterator[Forge]:
 
 
 @pytest.fixture
-async def world(forge: Forge, database: Database, database_url: str, clock: TickClock) -> World:
-    repository_id = await forge.create_repository(REPOSITORY, dict(FILES))
+async def world(
+    forge: Forge,
+    database: Database,
+    database_url: str,
+    clock: TickClock,
+    templates: Templates,  # noqa: F811 (the fixture)
+) -> World:
+    repository_id = await templates.repository(forge, REPOSITORY, FILES)
     forge.set_permission(REPOSITORY, "maria", "write")
     installation_id = await forge.install("octo")
     saved = SaveInstallation(
