@@ -20,16 +20,17 @@ FAILED_WITHIN: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """Asks the database, never longer than TIMEOUT_SECONDS."""
+    """Asks the database, never longer than `timeout_seconds`."""
 
     database: Database
     clock: Clock
     worker_silence_seconds: float
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     async def is_ready(self) -> bool:
         """Whether the database answers; never raises."""
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS), self.database.read() as connection:
+            async with asyncio.timeout(self.timeout_seconds), self.database.read() as connection:
                 await connection.execute(text("SELECT 1"))
         except (SQLAlchemyError, OSError, TimeoutError):
             return False
@@ -38,7 +39,7 @@ class DatabaseStatus:
     async def facts(self) -> Facts | None:
         """How things stand, or None when the database does not answer; never raises."""
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(self.timeout_seconds):
                 return await self._facts()
         except (SQLAlchemyError, OSError, TimeoutError):
             return None

@@ -3,7 +3,7 @@
 from bot.domain.enums import OperationKind
 from bot.publish import writes
 from bot.publish.writes import WRITES, Draft, permissions_of, referred_keys
-from tests.publish.test_writes import KINDS
+from tests.publish.kinds import KINDS
 
 
 def test_permissions_are_joined_and_write_wins() -> None:

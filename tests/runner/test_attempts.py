@@ -4,10 +4,11 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
-from bot.db import schedule
+from bot.db import schedule, tables
 from bot.db.schedule import MAX_CRASHES_WITHOUT_PROGRESS
-from bot.domain.enums import Cause, IssueStatus, JobStatus, OperationState, Phase
+from bot.domain.enums import Cause, IssueStatus, JobStatus, OperationKind, OperationState, Phase
 from bot.domain.values import ClaimedJob, Scope
 from bot.errors import RetryLater
 from bot.runner.reconcile import Reaper
@@ -235,6 +236,47 @@ async def test_a_frozen_job_that_is_claimed_again_only_publishes(
 
     assert facts.cause is Cause.PULL_REQUEST
     assert (len(world.model.requests), len(world.space.checkouts)) == (asked, checked_out)
+
+
+@pytest.mark.parametrize("status", [403, 404, 422])
+async def test_a_token_that_is_refused_for_the_change_ends_in_the_comment(
+    world: World, stack: Stack, job_id: str, status: int
+) -> None:
+    await frozen(world, stack, job_id)
+    world.forge.faults.add("POST", "/access_tokens$", Reply(status))
+    facts = await attempt(world, stack, job_id)
+    assert (facts.status, facts.cause) == (JobStatus.FAILED, Cause.GITHUB_ERROR)
+    (comment,) = world.said(job_id)
+    assert "GitHub did not let this finish" in comment
+    assert not world.pulls(job_id)
+
+
+async def test_an_app_that_was_uninstalled_while_it_published_ends_the_job_untold(
+    world: World, stack: Stack, job_id: str
+) -> None:
+    await frozen(world, stack, job_id)
+    await world.forge.uninstall(world.tenant.installation_id)
+    facts = await attempt(world, stack, job_id)
+    assert (facts.status, facts.cause) == (JobStatus.FAILED, Cause.GITHUB_ERROR)
+    states = {row.state for row in (await world.operations(job_id)).values()}
+    assert states == {OperationState.DONE, OperationState.FAILED}
+
+
+async def test_a_refusal_that_was_not_told_before_a_crash_is_told_after_it(
+    world: World, stack: Stack, job_id: str
+) -> None:
+    await frozen(world, stack, job_id)
+    async with world.database.write() as connection:
+        table = tables.operations
+        refused = update(table).where(table.c.kind == OperationKind.BRANCH)
+        await connection.execute(refused.values(state=OperationState.FAILED, error="GitHub said no"))
+    facts = await attempt(world, stack, job_id)
+    assert (facts.status, facts.cause, facts.error) == (
+        JobStatus.FAILED,
+        Cause.GITHUB_ERROR,
+        "GitHub said no",
+    )
+    assert "GitHub said no" in world.said(job_id)[0]
 
 
 async def test_a_frozen_job_waits_for_github_a_day_and_ends_untold(

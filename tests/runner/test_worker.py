@@ -183,6 +183,16 @@ async def test_what_a_lost_worker_left_behind_is_taken_up(world: World, stack: S
         assert await shop.until_ended(job_id) is Cause.NO_CHANGE_NEEDED
 
 
+async def test_an_id_that_is_nobodys_or_not_free_is_passed_over(
+    world: World, stack: Stack, job_id: str
+) -> None:
+    world.model.turns[:] = ANSWER
+    async with at_work(world, stack, concurrency=1) as shop:
+        await shop.worker.engine.push(["01NOBODY", job_id, job_id])
+        assert await shop.until_ended(job_id) is Cause.NO_CHANGE_NEEDED
+    assert (await world.facts(job_id)).attempts == 1
+
+
 async def test_a_stop_hands_the_running_job_back(world: World, stack: Stack, job_id: str) -> None:
     running = asyncio.Event()
 

@@ -1,5 +1,6 @@
 """What the health page learns from a real database, and from one that is away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -53,3 +54,18 @@ async def test_a_database_that_is_away_is_told_and_never_raised(clock: ManualClo
     assert not await status.is_ready()
     assert await status.facts() is None
     await database.close()
+
+
+async def test_a_database_that_says_nothing_is_not_waited_for(clock: ManualClock) -> None:
+    callers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: callers.append(writer), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    database = Database(f"postgresql+asyncpg://me@127.0.0.1:{port}/x")
+    status = DatabaseStatus(database, clock, worker_silence_seconds=30, timeout_seconds=0.05)
+    assert not await status.is_ready()
+    assert await status.facts() is None
+    await database.close()
+    silent.close()
+    for caller in callers:
+        caller.close()
+        await caller.wait_closed()
