@@ -14,6 +14,7 @@ from typing import Any
 from bot.config_database import default_database_url, masked_url
 from bot.config_forms import BadValue, Secret
 from bot.config_options import SETTINGS, Option
+from bot.config_queue import upstash_url
 from bot.errors import ConfigError, Problem
 
 __all__ = [
@@ -82,6 +83,17 @@ class Settings:
     write_pace_seconds: float = 1.0
     backoff_seconds: float = 5.0
     poll_seconds: float = 1.0
+    redis_url: Secret | None = None
+    upstash_redis_rest_url: str | None = None
+    upstash_redis_rest_token: Secret | None = None
+    metrics_token: Secret | None = None
+    keep_payloads_days: int = 14
+    keep_steps_days: int = 30
+    keep_logs_days: int = 30
+    sweep_seconds: float = 300.0
+    pull_seconds: float = 5.0
+    reconcile_seconds: float = 300.0
+    is_pulling: bool = False
     sandbox_timeout_seconds: float = 600.0
 
     def for_role(self, role: Role) -> "Settings":
@@ -90,7 +102,9 @@ class Settings:
         if role in {Role.WEB, Role.MIGRATE}:
             taken |= {"github_private_keys": (), "anthropic_api_key": None}
         if role in {Role.WORKER, Role.MIGRATE}:
-            taken |= {"github_webhook_secrets": ()}
+            taken |= {"github_webhook_secrets": (), "metrics_token": None}
+        if role in {Role.WEB, Role.MIGRATE}:
+            taken |= {"redis_url": None, "upstash_redis_rest_token": None}
         return replace(self, **taken)
 
 
@@ -115,6 +129,10 @@ def load(environ: Mapping[str, str], *, role: Role, env_file: Path | None = None
     problems += _contradictions(values)
     if problems:
         raise ConfigError(*problems)
+    if "redis_url" not in values and "upstash_redis_rest_url" in values:
+        values["redis_url"] = upstash_url(
+            values["upstash_redis_rest_url"], values["upstash_redis_rest_token"]
+        )
     return Settings(**values)
 
 
@@ -230,4 +248,9 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
         key = "GITHUB_API_URL" if api_url == _GITHUB_API_URL else "GITHUB_URL"
         wrong = "GITHUB_URL and GITHUB_API_URL name different servers"
         problems.append(Problem(key, wrong, "set both, like https://host and https://host/api/v3"))
+    upstash = ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN")
+    given = [name for name in upstash if name.lower() in values]
+    if len(given) == 1:
+        (missing,) = set(upstash) - set(given)
+        problems.append(Problem(missing, f"{given[0]} is set without it", "set both, or use REDIS_URL"))
     return problems

@@ -7,9 +7,11 @@ from typing import Any
 from bot.config_database import database_url
 from bot.config_forms import base_url, directory, model_name, seconds, secret, switch, whole
 from bot.config_keys import private_keys, webhook_secrets
+from bot.config_queue import redis_url
 
 _MAX_PORT = 65_535
 _MAX_JOBS = 100
+_MAX_DAYS = 3_650
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,61 @@ SERVICE_OPTIONS = (
         "PostgreSQL (libpq's and Prisma's forms too) or SQLite; empty: issuewright.db in the data folder.",
         is_secret=True,
     ),
+    Option(
+        "REDIS_URL",
+        "redis_url",
+        redis_url,
+        "",
+        "Redis that carries admitted jobs to workers (BullMQ); empty: each worker looks for itself. "
+        "Nothing is lost with it.",
+        is_secret=True,
+    ),
+    Option(
+        "UPSTASH_REDIS_REST_URL",
+        "upstash_redis_rest_url",
+        base_url(plain_http=False),
+        "",
+        "With the token: turned into `rediss://default:<token>@<host>:6379`. REDIS_URL wins.",
+    ),
+    Option(
+        "UPSTASH_REDIS_REST_TOKEN", "upstash_redis_rest_token", secret, "", "Upstash's token.", is_secret=True
+    ),
+    Option(
+        "ISSUEWRIGHT_PULL",
+        "is_pulling",
+        switch,
+        "false",
+        "true: fetch deliveries from GitHub's log instead of waiting for them (also `serve --pull`).",
+    ),
+    Option(
+        "ISSUEWRIGHT_METRICS_TOKEN",
+        "metrics_token",
+        secret,
+        "",
+        "What a scraper of /metrics sends as `Authorization: Bearer`; empty: only this machine may ask.",
+        is_secret=True,
+    ),
+    Option(
+        "ISSUEWRIGHT_KEEP_PAYLOADS_DAYS",
+        "keep_payloads_days",
+        whole(1, _MAX_DAYS),
+        "14",
+        "How long bodies of webhooks are kept; their digests, ids and outcomes stay.",
+    ),
+    Option(
+        "ISSUEWRIGHT_KEEP_STEPS_DAYS",
+        "keep_steps_days",
+        whole(1, _MAX_DAYS),
+        "30",
+        "How long the transcripts of ended jobs are kept.",
+    ),
+    Option(
+        "ISSUEWRIGHT_KEEP_LOGS_DAYS",
+        "keep_logs_days",
+        whole(1, _MAX_DAYS),
+        "30",
+        "How long the AgentLog rows of ended jobs are kept.",
+    ),
     Option("PORT", "port", whole(0, _MAX_PORT), "8000", "Port of the web process; 0 takes any free one."),
     Option(
         "ISSUEWRIGHT_URL",
@@ -164,6 +221,27 @@ TIMING_OPTIONS = (
         seconds(zero_allowed=False),
         "1",
         "How often a worker asks the database for work when nobody rang.",
+    ),
+    Option(
+        "ISSUEWRIGHT_SWEEP_SECONDS",
+        "sweep_seconds",
+        seconds(zero_allowed=False),
+        "300",
+        "How often GitHub's log of deliveries is searched for what we missed.",
+    ),
+    Option(
+        "ISSUEWRIGHT_PULL_SECONDS",
+        "pull_seconds",
+        seconds(zero_allowed=False),
+        "5",
+        "The same with `serve --pull`, where nothing comes in by itself.",
+    ),
+    Option(
+        "ISSUEWRIGHT_RECONCILE_SECONDS",
+        "reconcile_seconds",
+        seconds(zero_allowed=False),
+        "300",
+        "How often what is stored is compared with GitHub: pull requests, installations, doubled comments.",
     ),
     Option(
         "ISSUEWRIGHT_VERIFY_TIMEOUT_SECONDS",

@@ -11,6 +11,7 @@ from bot.db.seed_tables import (
     users,
 )
 from bot.db.tenant_tables import github_accounts, installations, repositories, repository_grants, secrets
+from bot.db.upkeep_tables import chores, delivery_parts, pauses
 from bot.db.work_tables import (
     deliveries,
     events,
@@ -30,7 +31,9 @@ __all__ = [
     "agent_issues",
     "agent_jobs",
     "agent_logs",
+    "chores",
     "deliveries",
+    "delivery_parts",
     "events",
     "github_accounts",
     "installations",
@@ -41,6 +44,7 @@ __all__ = [
     "metadata",
     "operations",
     "organizations",
+    "pauses",
     "repositories",
     "repository_grants",
     "secrets",

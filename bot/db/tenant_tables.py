@@ -1,6 +1,6 @@
 """Our own tables on who uses the product: accounts, installations, repositories, grants."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, Text
 
 from bot.db.columns import JSON_VALUE, OWN_SCHEMA, RAW_BYTES, UtcTimestamp, created_at, metadata, updated_at
 
@@ -40,6 +40,11 @@ installations = Table(
     Column("suspendedAt", UtcTimestamp, key="suspended_at"),
     Column("deletedAt", UtcTimestamp, key="deleted_at"),
     Column("nextWriteAt", UtcTimestamp, key="next_write_at"),
+    # GitHub asked us to be silent until then; and what it last said of the hourly limit.
+    Column("blockedUntil", UtcTimestamp, key="blocked_until"),
+    Column("rateLimit", Integer, key="rate_limit"),
+    Column("rateRemaining", Integer, key="rate_remaining"),
+    Column("rateResetAt", UtcTimestamp, key="rate_reset_at"),
     created_at(),
     updated_at(),
     Index(None, "account_id"),

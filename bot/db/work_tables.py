@@ -15,6 +15,7 @@ from bot.db.columns import (
 )
 from bot.domain.enums import (
     Cause,
+    DeliverySource,
     DeliveryState,
     OperationKind,
     OperationState,
@@ -38,7 +39,13 @@ deliveries = Table(
     Column("event", Text, nullable=False),
     Column("action", Text),
     Column("installationId", BigInteger, key="installation_id"),
+    Column("repository", Text),
+    Column("number", Integer),
+    Column("sender", Text),
+    Column("source", word(DeliverySource), nullable=False, server_default=DeliverySource.WEBHOOK.value),
     Column("payload", RAW_BYTES),
+    # A large body is in so many rows of delivery_parts instead.
+    Column("parts", Integer, nullable=False, server_default=ZERO),
     Column("state", word(DeliveryState), nullable=False),
     Column("attempts", Integer, nullable=False, server_default=ZERO),
     Column("error", Text),
@@ -48,6 +55,8 @@ deliveries = Table(
     Index("deliveries_targetType_targetId_guid_key", "target_type", "target_id", "guid", unique=True),
     Index("deliveries_digest_key", "digest", unique=True),
     Index(None, "state", "received_at"),
+    Index(None, "received_at"),
+    Index(None, "event", "state"),
     schema=OWN_SCHEMA,
 )
 
@@ -64,7 +73,10 @@ workers = Table(
     Column("modelAt", UtcTimestamp, key="model_at"),
     Column("githubWord", Text, key="github_word"),
     Column("githubAt", UtcTimestamp, key="github_at"),
+    Column("queueWord", Text, key="queue_word"),
+    Column("queueAt", UtcTimestamp, key="queue_at"),
     Column("running", Integer, nullable=False, server_default=ZERO),
+    Column("concurrency", Integer, nullable=False, server_default=ZERO),
     Column("startedAt", UtcTimestamp, key="started_at", nullable=False),
     Column("heartbeatAt", UtcTimestamp, key="heartbeat_at", nullable=False),
     Index(None, "heartbeat_at"),
@@ -88,6 +100,8 @@ job_runs = Table(
         nullable=False,
         server_default=ZERO,
     ),
+    Column("leaseLosses", Integer, key="lease_losses", nullable=False, server_default=ZERO),
+    Column("quarantinedAt", UtcTimestamp, key="quarantined_at"),
     Column("wakeAt", UtcTimestamp, key="wake_at"),
     Column("admittedAt", UtcTimestamp, key="admitted_at"),
     Column("authority", Text, nullable=False),
@@ -110,12 +124,15 @@ job_origins = Table(
     Column("trigger", Text, nullable=False),
     Column("triggerKey", Text, key="trigger_key", nullable=False),
     Column("openKey", Text, key="open_key"),
+    # What the job may write to (`repository:branch` or `repository:number`), one job at a time.
+    Column("writeKey", Text, key="write_key"),
     Column("commentId", BigInteger, key="comment_id"),
     Column("headSha", Text, key="head_sha"),
     Column("snapshot", JSON_VALUE, nullable=False),
     Column("confidence", Float),
     Index("job_origins_triggerKey_key", "trigger_key", unique=True),
     Index("job_origins_openKey_key", "open_key", unique=True),
+    Index(None, "write_key"),
     Index(None, "repository_id", "number"),
     schema=OWN_SCHEMA,
 )
@@ -158,9 +175,12 @@ operations = Table(
     Column("wakeAt", UtcTimestamp, key="wake_at"),
     Column("sentAt", UtcTimestamp, key="sent_at"),
     Column("doneAt", UtcTimestamp, key="done_at"),
+    # When to look for a second landing of a write that was sent more than once.
+    Column("recheckAt", UtcTimestamp, key="recheck_at"),
     created_at(),
     Index("operations_key_key", "key", unique=True),
     Index(None, "state"),
+    Index(None, "recheck_at"),
     Index(None, "job_id"),
     schema=OWN_SCHEMA,
 )

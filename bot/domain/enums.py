@@ -144,6 +144,9 @@ class OperationKind(StrEnum):
     BRANCH = "branch"
     PULL_REQUEST = "pull_request"
     ASSIGN = "assign"
+    LABELS = "labels"
+    REVIEW = "review"
+    CHECK_RUN = "check_run"
 
 
 class OperationState(StrEnum):
@@ -153,6 +156,21 @@ class OperationState(StrEnum):
     SENT = "sent"
     DONE = "done"
     FAILED = "failed"
+
+
+class PauseKind(StrEnum):
+    """What an operator has paused: nothing of it is started, what runs goes on to its end."""
+
+    EVERYTHING = "everything"
+    ORGANIZATION = "organization"
+    REPOSITORY = "repository"
+
+
+class DeliverySource(StrEnum):
+    """How a delivery reached us: GitHub sent it, or the sweep fetched it."""
+
+    WEBHOOK = "webhook"
+    SWEEP = "sweep"
 
 
 class Tier(StrEnum):

@@ -147,7 +147,7 @@ class Worker:
     async def _serve(self) -> None:
         """One of the places at which jobs run."""
         while True:
-            job_id = await self.engine.pop()
+            job_id = (await self.engine.pop()).job_id
             self.running += 1
             try:
                 await self._run_job(job_id)

@@ -16,22 +16,22 @@ def engine() -> QueueEngine:
 async def test_ids_come_out_in_the_order_in_which_they_went_in(engine: QueueEngine) -> None:
     await engine.push(["b", "a"])
     await engine.push(["c"])
-    assert [await engine.pop() for _ in range(3)] == ["b", "a", "c"]
+    assert [(await engine.pop()).job_id for _ in range(3)] == ["b", "a", "c"]
 
 
 async def test_an_id_that_waits_is_not_added_again(engine: QueueEngine) -> None:
     await engine.push(["a", "a"])
     await engine.push(["a", "b"])
     assert engine.depth() == 2
-    assert [await engine.pop() for _ in range(2)] == ["a", "b"]
+    assert [(await engine.pop()).job_id for _ in range(2)] == ["a", "b"]
 
 
 async def test_an_id_that_was_taken_can_come_again(engine: QueueEngine) -> None:
     await engine.push(["a"])
-    assert await engine.pop() == "a"
+    assert (await engine.pop()).job_id == "a"
     assert engine.depth() == 0
     await engine.push(["a"])
-    assert await engine.pop() == "a"
+    assert (await engine.pop()).job_id == "a"
 
 
 async def test_whoever_asks_waits_for_an_id(engine: QueueEngine) -> None:
@@ -39,7 +39,7 @@ async def test_whoever_asks_waits_for_an_id(engine: QueueEngine) -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     await engine.push(["a"])
-    assert await waiting == "a"
+    assert (await waiting).job_id == "a"
 
 
 async def test_an_id_is_not_lost_with_one_who_stopped_waiting(engine: QueueEngine) -> None:
@@ -48,4 +48,4 @@ async def test_an_id_is_not_lost_with_one_who_stopped_waiting(engine: QueueEngin
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
     await engine.push(["a"])
-    assert await engine.pop() == "a"
+    assert (await engine.pop()).job_id == "a"

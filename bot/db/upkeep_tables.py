@@ -1,0 +1,41 @@
+"""Our own tables on keeping the service in order: chores, pauses, and large bodies in parts."""
+
+from sqlalchemy import Column, Index, Integer, Table, Text
+
+from bot.db.columns import JSON_VALUE, OWN_SCHEMA, RAW_BYTES, UtcTimestamp, created_at, metadata, word
+from bot.domain.enums import PauseKind
+
+delivery_parts = Table(
+    "delivery_parts",
+    metadata,
+    Column("deliveryId", Text, key="delivery_id", primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("content", RAW_BYTES, nullable=False),
+    created_at(),
+    Index(None, "created_at"),
+    schema=OWN_SCHEMA,
+)
+
+chores = Table(
+    "chores",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("wakeAt", UtcTimestamp, key="wake_at", nullable=False),
+    Column("owner", Text),
+    Column("leaseUntil", UtcTimestamp, key="lease_until"),
+    Column("startedAt", UtcTimestamp, key="started_at"),
+    Column("endedAt", UtcTimestamp, key="ended_at"),
+    Column("error", Text),
+    Column("state", JSON_VALUE, nullable=False),
+    schema=OWN_SCHEMA,
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("kind", word(PauseKind), primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    created_at(),
+    schema=OWN_SCHEMA,
+)

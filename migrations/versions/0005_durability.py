@@ -1,0 +1,108 @@
+"""Chores, pauses, bodies in parts; what deliveries, workers, runs, operations and limits need beside."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+JSON_VALUE = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+RAW_BYTES = sa.LargeBinary().with_variant(postgresql.BYTEA(), "postgresql")
+INSTANT = sa.DateTime().with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
+ZERO = sa.text("0")
+
+# table, column, type, is it a count (never null, from 0)
+COLUMNS = (
+    ("deliveries", "repository", sa.Text(), False),
+    ("deliveries", "number", sa.Integer(), False),
+    ("deliveries", "sender", sa.Text(), False),
+    ("deliveries", "parts", sa.Integer(), True),
+    ("workers", "queueWord", sa.Text(), False),
+    ("workers", "queueAt", INSTANT, False),
+    ("workers", "concurrency", sa.Integer(), True),
+    ("job_runs", "leaseLosses", sa.Integer(), True),
+    ("job_runs", "quarantinedAt", INSTANT, False),
+    ("job_origins", "writeKey", sa.Text(), False),
+    ("operations", "recheckAt", INSTANT, False),
+    ("installations", "blockedUntil", INSTANT, False),
+    ("installations", "rateLimit", sa.Integer(), False),
+    ("installations", "rateRemaining", sa.Integer(), False),
+    ("installations", "rateResetAt", INSTANT, False),
+)
+INDEXES = (
+    ("deliveries", ["receivedAt"]),
+    ("deliveries", ["event", "state"]),
+    ("job_origins", ["writeKey"]),
+    ("operations", ["recheckAt"]),
+)
+
+
+def upgrade() -> None:
+    """Add tables, columns and indexes; rows that are there keep their meaning."""
+    _tables()
+    for table, name, kind, is_count in COLUMNS:
+        column = (
+            sa.Column(name, kind, server_default=ZERO, nullable=False)
+            if is_count
+            else sa.Column(name, kind, nullable=True)
+        )
+        op.add_column(table, column, schema=_own())
+    source = sa.Column("source", sa.String(length=32), server_default="webhook", nullable=False)
+    op.add_column("deliveries", source, schema=_own())
+    for table, names in INDEXES:
+        op.create_index(f"{table}_{'_'.join(names)}_idx", table, names, schema=_own())
+
+
+def downgrade() -> None:
+    """Take them away again."""
+    for table, names in reversed(INDEXES):
+        op.drop_index(f"{table}_{'_'.join(names)}_idx", table, schema=_own())
+    op.drop_column("deliveries", "source", schema=_own())
+    for table, name, _kind, _is_count in reversed(COLUMNS):
+        op.drop_column(table, name, schema=_own())
+    for table in ("pauses", "chores", "delivery_parts"):
+        op.drop_table(table, schema=_own())
+
+
+def _own() -> str | None:
+    """Our own schema on Postgres; SQLite has none."""
+    return "issuewright" if op.get_bind().dialect.name == "postgresql" else None
+
+
+def _tables() -> None:
+    now = sa.text("CURRENT_TIMESTAMP")
+    op.create_table(
+        "delivery_parts",
+        sa.Column("deliveryId", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("content", RAW_BYTES, nullable=False),
+        sa.Column("createdAt", INSTANT, server_default=now, nullable=False),
+        sa.PrimaryKeyConstraint("deliveryId", "number", name="delivery_parts_pkey"),
+        schema=_own(),
+    )
+    op.create_index("delivery_parts_createdAt_idx", "delivery_parts", ["createdAt"], schema=_own())
+    op.create_table(
+        "chores",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("wakeAt", INSTANT, nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("leaseUntil", INSTANT, nullable=True),
+        sa.Column("startedAt", INSTANT, nullable=True),
+        sa.Column("endedAt", INSTANT, nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("state", JSON_VALUE, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="chores_pkey"),
+        schema=_own(),
+    )
+    op.create_table(
+        "pauses",
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("createdAt", INSTANT, server_default=now, nullable=False),
+        sa.PrimaryKeyConstraint("kind", "target", name="pauses_pkey"),
+        schema=_own(),
+    )
