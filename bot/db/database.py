@@ -1,5 +1,6 @@
 """The one connection to the database: short read and write transactions on SQLite or Postgres."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -101,6 +102,9 @@ class Database:
         # SQLite reads one state of its file anyway (https://sqlite.org/isolation.html).
         look = {} if is_sqlite(url) else {"isolation_level": "REPEATABLE READ"}
         self._reader = self.engine.execution_options(**look)
+        # SQLite lets one write at a time; who waits here is next at once, who waits there sleeps.
+        # https://sqlite.org/c3ref/busy_timeout.html
+        self._turn = asyncio.Lock() if is_sqlite(url) else contextlib.nullcontext()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -111,7 +115,7 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed at the end, rolled back on any error."""
-        async with self._writer.begin() as connection:
+        async with self._turn, self._writer.begin() as connection:
             yield connection
 
     async def close(self) -> None:
