@@ -38,6 +38,7 @@ async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> Claime
         comment_id=found[job_origins.c.comment_id],
         head_sha=found[job_origins.c.head_sha],
         confidence=found[job_origins.c.confidence],
+        delivery_id=found[job_origins.c.delivery_id],
     )
     repository = RepositoryRef(
         found[repositories.c.id],

@@ -137,6 +137,7 @@ def _origin_row(origin: Origin) -> Json:
         "trigger_key": origin.trigger_key,
         "open_key": origin.open_key,
         "comment_id": origin.comment_id,
+        "delivery_id": origin.delivery_id,
         "head_sha": origin.head_sha,
         "snapshot": snapshot_to_json(origin.snapshot),
         "confidence": origin.confidence,

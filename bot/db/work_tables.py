@@ -126,6 +126,8 @@ job_origins = Table(
     Column("openKey", Text, key="open_key"),
     # What the job may write to (`repository:branch` or `repository:number`), one job at a time.
     Column("writeKey", Text, key="write_key"),
+    # The delivery that asked, for people who follow one through; a door without deliveries leaves it out.
+    Column("deliveryId", Text, key="delivery_id"),
     Column("commentId", BigInteger, key="comment_id"),
     Column("headSha", Text, key="head_sha"),
     Column("snapshot", JSON_VALUE, nullable=False),
@@ -133,6 +135,7 @@ job_origins = Table(
     Index("job_origins_triggerKey_key", "trigger_key", unique=True),
     Index("job_origins_openKey_key", "open_key", unique=True),
     Index(None, "write_key"),
+    Index(None, "delivery_id"),
     Index(None, "repository_id", "number"),
     schema=OWN_SCHEMA,
 )

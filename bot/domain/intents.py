@@ -18,7 +18,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Somebody asks for work in a thread; the permission gate and submit decide the rest."""
+    """Somebody asks for work in a thread; the permission gate and submit decide the rest.
+
+    The dispatcher adds the `delivery_id` under which the event is stored.
+    """
 
     repository: RepositoryRef
     installation_id: int
@@ -31,6 +34,7 @@ class StartJob:
     snapshot: Snapshot
     comment_id: int | None = None
     head_sha: str | None = None
+    delivery_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

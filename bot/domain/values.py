@@ -62,6 +62,7 @@ class Origin:
 
     `trigger_key` is unique for ever (repository:number:verb:comment id, or label and the
     issue's `updated_at`); `open_key` (repository:number:verb) is unique while the job is open.
+    `delivery_id` is our id of the delivery that asked, where one did.
     """
 
     repository_id: int
@@ -76,6 +77,7 @@ class Origin:
     comment_id: int | None = None
     head_sha: str | None = None
     confidence: float | None = None
+    delivery_id: str | None = None
 
     @property
     def open_key(self) -> str:

@@ -90,6 +90,7 @@ class Intake:
             comment_id=intent.comment_id,
             head_sha=intent.head_sha,
             confidence=decided.confidence,
+            delivery_id=intent.delivery_id,
         )
         submission = Submission(
             external_id=_request_name(intent),
@@ -109,7 +110,9 @@ class Intake:
         submitted = await submit.submit(tenant.scope, connection, submission, now=now)
         if submitted.is_new:
             await self._react(intent, tenant, ACCEPTED, connection)
-            log.info("job_submitted", job_id=submitted.job_id, number=intent.number)
+        log.info(
+            "job_submitted", job_id=submitted.job_id, is_new=submitted.is_new, issue_id=submitted.issue_id
+        )
 
     async def _react(
         self, intent: StartJob, tenant: Tenant, content: str, connection: AsyncConnection

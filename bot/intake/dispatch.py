@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from bot.db.database import Database
 from bot.db.deliveries import StoredDelivery
 from bot.domain.clock import Clock
 from bot.domain.enums import DeliveryState
-from bot.domain.intents import Event, Intent
+from bot.domain.intents import Event, Intent, StartJob
 from bot.domain.values import Json, Scope
 from bot.errors import IssuewrightError, RetryLater
 
@@ -90,7 +90,7 @@ class Dispatcher:
         # The action of a large body was left for us to read.
         action = delivery.action or _text(payload.get("action"))
         intents = self.route(Event(delivery.event, action, payload))
-        decided = [await self.applier.decide(intent) for intent in intents]
+        decided = [await self.applier.decide(_signed(intent, delivery.id)) for intent in intents]
         return [change for change in decided if change is not None]
 
     async def _write(self, delivery: StoredDelivery, changes: Sequence[Change]) -> None:
@@ -131,6 +131,11 @@ def _parse(payload: bytes | None) -> Json | None:
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _signed(intent: Intent, delivery_id: str) -> Intent:
+    """*intent* with the name of its delivery, where a job may come of it."""
+    return replace(intent, delivery_id=delivery_id) if isinstance(intent, StartJob) else intent
 
 
 def _text(value: object) -> str | None:

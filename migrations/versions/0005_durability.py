@@ -26,6 +26,7 @@ COLUMNS = (
     ("job_runs", "leaseLosses", sa.Integer(), True),
     ("job_runs", "quarantinedAt", INSTANT, False),
     ("job_origins", "writeKey", sa.Text(), False),
+    ("job_origins", "deliveryId", sa.Text(), False),
     ("operations", "recheckAt", INSTANT, False),
     ("installations", "blockedUntil", INSTANT, False),
     ("installations", "rateLimit", sa.Integer(), False),
@@ -36,6 +37,7 @@ INDEXES = (
     ("deliveries", ["receivedAt"]),
     ("deliveries", ["event", "state"]),
     ("job_origins", ["writeKey"]),
+    ("job_origins", ["deliveryId"]),
     ("operations", ["recheckAt"]),
 )
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bot.db import jobs, tables
 from bot.db.operations import Operation
@@ -325,3 +325,12 @@ async def test_a_finished_job_is_not_cancelled(hall: Hall) -> None:
         await connection.execute(update(tables.agent_jobs).values(status=JobStatus.COMPLETED))
     await hall.apply(CancelJobs(hall.repository, hall.installation_id, NUMBER, None, "too late"))
     assert await job_states(hall) == [JobStatus.COMPLETED]
+
+
+async def test_a_job_names_the_delivery_that_asked(hall: Hall) -> None:
+    await hall.know()
+    await hall.apply(hall.start(delivery_id="d1"))
+    await hall.apply(hall.start(delivery_id="d2"))
+    async with hall.database.read() as connection:
+        named = await connection.scalars(select(tables.job_origins.c.delivery_id))
+        assert named.all() == ["d1"]

@@ -368,3 +368,10 @@ async def test_a_look_takes_a_bounded_number(post: Post) -> None:
     for number in range(1, BATCH + 3):
         await post.deliver(labeled(number))
     assert [await post.dispatcher.run_once() for _ in range(3)] == [BATCH, 2, 0]
+
+
+async def test_a_request_names_its_delivery(post: Post) -> None:
+    delivery_id = await post.deliver(labeled())
+    await post.dispatcher.run_once()
+    (intent,) = post.applier.written
+    assert isinstance(intent, StartJob) and intent.delivery_id == delivery_id
