@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import case, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import events
+from bot.db import bell, events
 from bot.db.scope import within
 from bot.db.submit import snapshot_from_json
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs, repositories
@@ -162,6 +162,7 @@ async def settle(scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, 
         job_id=job.id,
         data={"status": status.value, "cause": cause.value},
     )
+    await bell.ring(connection)
     return status
 
 
@@ -224,6 +225,7 @@ async def wait_again(
         await connection.execute(select(agent_jobs.c.issue_id).where(agent_jobs.c.id == job_id))
     ).scalar_one()
     await set_issue(Scope.system(), connection, issue_id, IssueStatus.QUEUED, by, now=now)
+    await bell.ring(connection)
 
 
 def _in_scope(scope: Scope, job: ClaimedJob) -> None:
