@@ -11,7 +11,7 @@ from bot.db.seed_tables import (
     users,
 )
 from bot.db.tenant_tables import github_accounts, installations, repositories, repository_grants, secrets
-from bot.db.upkeep_tables import chores, delivery_parts, pauses
+from bot.db.upkeep_tables import chores, delivery_parts, organization_turns, pauses
 from bot.db.work_tables import (
     deliveries,
     events,
@@ -43,6 +43,7 @@ __all__ = [
     "ledger",
     "metadata",
     "operations",
+    "organization_turns",
     "organizations",
     "pauses",
     "repositories",

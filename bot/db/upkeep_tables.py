@@ -1,6 +1,6 @@
 """Our own tables on keeping the service in order: chores, pauses, and large bodies in parts."""
 
-from sqlalchemy import Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text, text
 
 from bot.db.columns import JSON_VALUE, OWN_SCHEMA, RAW_BYTES, UtcTimestamp, created_at, metadata, word
 from bot.domain.enums import PauseKind
@@ -26,6 +26,8 @@ chores = Table(
     Column("startedAt", UtcTimestamp, key="started_at"),
     Column("endedAt", UtcTimestamp, key="ended_at"),
     Column("error", Text),
+    # How often it has failed since it last went well.
+    Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("state", JSON_VALUE, nullable=False),
     schema=OWN_SCHEMA,
 )
@@ -37,5 +39,20 @@ pauses = Table(
     Column("target", Text, primary_key=True),
     Column("reason", Text, nullable=False),
     created_at(),
+    schema=OWN_SCHEMA,
+)
+
+# In which order the organizations were last given leave to start a job: the higher, the later.
+organization_turns = Table(
+    "organization_turns",
+    metadata,
+    Column(
+        "organizationId",
+        Text,
+        ForeignKey("organizations.id", ondelete="CASCADE", onupdate="CASCADE"),
+        key="organization_id",
+        primary_key=True,
+    ),
+    Column("number", BigInteger, nullable=False),
     schema=OWN_SCHEMA,
 )

@@ -107,6 +107,7 @@ job_runs = Table(
     Column("authority", Text, nullable=False),
     Index(None, "wake_at"),
     Index(None, "lease_until"),
+    Index(None, "admitted_at"),
     schema=OWN_SCHEMA,
 )
 

@@ -36,6 +36,7 @@ COLUMNS = (
 INDEXES = (
     ("deliveries", ["receivedAt"]),
     ("deliveries", ["event", "state"]),
+    ("job_runs", ["admittedAt"]),
     ("job_origins", ["writeKey"]),
     ("job_origins", ["deliveryId"]),
     ("operations", ["recheckAt"]),
@@ -65,7 +66,7 @@ def downgrade() -> None:
     op.drop_column("deliveries", "source", schema=_own())
     for table, name, _kind, _is_count in reversed(COLUMNS):
         op.drop_column(table, name, schema=_own())
-    for table in ("pauses", "chores", "delivery_parts"):
+    for table in ("organization_turns", "pauses", "chores", "delivery_parts"):
         op.drop_table(table, schema=_own())
 
 
@@ -95,6 +96,7 @@ def _tables() -> None:
         sa.Column("startedAt", INSTANT, nullable=True),
         sa.Column("endedAt", INSTANT, nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default=ZERO, nullable=False),
         sa.Column("state", JSON_VALUE, nullable=False),
         sa.PrimaryKeyConstraint("name", name="chores_pkey"),
         schema=_own(),
@@ -106,5 +108,19 @@ def _tables() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("createdAt", INSTANT, server_default=now, nullable=False),
         sa.PrimaryKeyConstraint("kind", "target", name="pauses_pkey"),
+        schema=_own(),
+    )
+    op.create_table(
+        "organization_turns",
+        sa.Column("organizationId", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organizationId"],
+            ["organizations.id"],
+            name="organization_turns_organizationId_fkey",
+            onupdate="CASCADE",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("organizationId", name="organization_turns_pkey"),
         schema=_own(),
     )
