@@ -37,6 +37,9 @@ RATE_LIMIT_WAIT_SECONDS: Final = 60.0
 """The least wait when a limit answer says neither `retry-after` nor a reset:
 https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
 
+RATE_LIMIT_MAX_WAIT_SECONDS: Final = 3_900.0
+"""A primary limit is reset within the hour (the same page); anything longer is a clock that is wrong."""
+
 WRITE_GAP_SECONDS: Final = 1.0
 """The least time between two writes:
 https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api"""

@@ -10,7 +10,14 @@ from bot.db.seed_tables import (
     organizations,
     users,
 )
-from bot.db.tenant_tables import github_accounts, installations, repositories, repository_grants, secrets
+from bot.db.tenant_tables import (
+    github_accounts,
+    github_limits,
+    installations,
+    repositories,
+    repository_grants,
+    secrets,
+)
 from bot.db.upkeep_tables import chores, delivery_parts, organization_turns, pauses
 from bot.db.work_tables import (
     deliveries,
@@ -36,6 +43,7 @@ __all__ = [
     "delivery_parts",
     "events",
     "github_accounts",
+    "github_limits",
     "installations",
     "job_origins",
     "job_runs",

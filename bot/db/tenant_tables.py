@@ -40,14 +40,24 @@ installations = Table(
     Column("suspendedAt", UtcTimestamp, key="suspended_at"),
     Column("deletedAt", UtcTimestamp, key="deleted_at"),
     Column("nextWriteAt", UtcTimestamp, key="next_write_at"),
-    # GitHub asked us to be silent until then; and what it last said of the hourly limit.
-    Column("blockedUntil", UtcTimestamp, key="blocked_until"),
+    # What GitHub last said of the hourly limit.
     Column("rateLimit", Integer, key="rate_limit"),
     Column("rateRemaining", Integer, key="rate_remaining"),
     Column("rateResetAt", UtcTimestamp, key="rate_reset_at"),
     created_at(),
     updated_at(),
     Index(None, "account_id"),
+    schema=OWN_SCHEMA,
+)
+
+# GitHub asked us to be silent until then, for an installation (0: for the App's own calls); no
+# reference, because an installation that we do not know yet can have a limit too.
+github_limits = Table(
+    "github_limits",
+    metadata,
+    Column("installationId", BigInteger, key="installation_id", primary_key=True, autoincrement=False),
+    Column("blockedUntil", UtcTimestamp, key="blocked_until", nullable=False),
+    Column("strikes", Integer, nullable=False),
     schema=OWN_SCHEMA,
 )
 

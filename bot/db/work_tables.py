@@ -185,6 +185,7 @@ operations = Table(
     Index("operations_key_key", "key", unique=True),
     Index(None, "state"),
     Index(None, "recheck_at"),
+    Index(None, "installation_id", "sent_at"),
     Index(None, "job_id"),
     schema=OWN_SCHEMA,
 )

@@ -1,5 +1,7 @@
 """The protocols by which the rooms above meet the outside without naming a library."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from bot.domain.values import CommandRecord, FileChange, Json, ModelReply, ModelRequest, ToolResult
@@ -35,3 +37,37 @@ class ToolHost(Protocol):
 
     async def close(self) -> None:
         """End the process and everything in it; the second time does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What GitHub said of an hourly limit: how many calls, how many are left, when it begins anew."""
+
+    limit: int
+    remaining: int
+    reset_at: datetime
+
+
+class Limits(Protocol):
+    """What GitHub lets each installation do; the App's own calls have the number 0. One for all workers."""
+
+    async def admit(self, installation_id: int) -> None:
+        """Let a call pass.
+
+        Raises:
+            RateLimited: GitHub asked for silence; `after_seconds` says for how long still.
+            NotFound: The App was uninstalled.
+            Forbidden: The installation is suspended.
+        """
+
+    async def limited(self, installation_id: int, after_seconds: float | None) -> float:
+        """Close an installation for everybody; returns for how many seconds from now.
+
+        Without *after_seconds* GitHub did not say how long: a minute, and longer while it repeats.
+        """
+
+    async def note(self, installation_id: int, rate: Rate) -> None:
+        """Remember what is left; never raises for a database that is away."""
+
+    async def lost(self, installation_id: int, *, is_gone: bool) -> None:
+        """GitHub says that an installation is suspended or, *is_gone*, no more; twice is once."""

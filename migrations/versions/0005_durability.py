@@ -28,7 +28,6 @@ COLUMNS = (
     ("job_origins", "writeKey", sa.Text(), False),
     ("job_origins", "deliveryId", sa.Text(), False),
     ("operations", "recheckAt", INSTANT, False),
-    ("installations", "blockedUntil", INSTANT, False),
     ("installations", "rateLimit", sa.Integer(), False),
     ("installations", "rateRemaining", sa.Integer(), False),
     ("installations", "rateResetAt", INSTANT, False),
@@ -40,6 +39,7 @@ INDEXES = (
     ("job_origins", ["writeKey"]),
     ("job_origins", ["deliveryId"]),
     ("operations", ["recheckAt"]),
+    ("operations", ["installationId", "sentAt"]),
 )
 
 
@@ -66,7 +66,7 @@ def downgrade() -> None:
     op.drop_column("deliveries", "source", schema=_own())
     for table, name, _kind, _is_count in reversed(COLUMNS):
         op.drop_column(table, name, schema=_own())
-    for table in ("organization_turns", "pauses", "chores", "delivery_parts"):
+    for table in ("github_limits", "organization_turns", "pauses", "chores", "delivery_parts"):
         op.drop_table(table, schema=_own())
 
 
@@ -122,5 +122,13 @@ def _tables() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("organizationId", name="organization_turns_pkey"),
+        schema=_own(),
+    )
+    op.create_table(
+        "github_limits",
+        sa.Column("installationId", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("blockedUntil", INSTANT, nullable=False),
+        sa.Column("strikes", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("installationId", name="github_limits_pkey"),
         schema=_own(),
     )
