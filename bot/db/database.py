@@ -13,6 +13,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from bot.config_database import is_session_kept
+from bot.db import postgres
 from bot.db.columns import OWN_SCHEMA
 
 BUSY_TIMEOUT_MS = 15_000
@@ -26,17 +28,24 @@ def is_sqlite(url: str) -> bool:
     return url.startswith("sqlite")
 
 
-def make_engine(url: str) -> AsyncEngine:
-    """An engine with this product's settings; nothing is opened yet."""
+def make_engine(url: str, *, command_seconds: float | None = postgres.COMMAND_SECONDS) -> AsyncEngine:
+    """An engine with this product's settings; nothing is opened yet.
+
+    On Postgres no statement takes longer than *command_seconds* (None: any time).
+
+    Raises:
+        OSError: A certificate that *url* names cannot be used.
+    """
     if not is_sqlite(url):
-        return create_async_engine(
-            url,
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
             json_serializer=to_json,
-            pool_pre_ping=True,
             # An error repeats no values: payloads are people's text.
             hide_parameters=True,
-            connect_args={"server_settings": {"timezone": "UTC"}, "timeout": 10},
+            **postgres.engine_arguments(url, command_seconds=command_seconds),
         )
+        event.listen(engine.sync_engine, "connect", postgres.keep_alive)
+        return engine
     engine = create_async_engine(
         url,
         json_serializer=to_json,
@@ -44,7 +53,7 @@ def make_engine(url: str) -> AsyncEngine:
         connect_args={"factory": _Connection},
         execution_options={"schema_translate_map": {OWN_SCHEMA: None}},
     )
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "connect", prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
@@ -72,7 +81,7 @@ def to_json(value: Any) -> str:
     return _NUL.sub(r"\1\\ufffd", json.dumps(value))
 
 
-def _prepare_sqlite(dbapi_connection: Any, _record: object) -> None:
+def prepare_sqlite(dbapi_connection: Any, _record: object = None) -> None:
     """WAL and a full sync (https://sqlite.org/pragma.html#pragma_synchronous), and our own BEGIN."""
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
@@ -96,7 +105,11 @@ class Database:
     """Short transactions; close() ends the pool."""
 
     def __init__(self, url: str) -> None:
-        """Keep an engine for *url*; the first transaction opens it."""
+        """Keep an engine for *url*; the first transaction opens it.
+
+        `can_listen`: a connection keeps its session, so that it hears what is notified (Postgres alone).
+        """
+        self.can_listen = is_session_kept(url)
         self.engine = make_engine(url)
         self._writer = self.engine.execution_options(**{_WRITE: True})
         # SQLite reads one state of its file anyway (https://sqlite.org/isolation.html).

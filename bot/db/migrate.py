@@ -120,7 +120,7 @@ async def _run(url: str, action: Callable[[Config], None]) -> None:
 
 
 async def _with_connection(url: str, action: Callable[[Connection], Found]) -> Found:
-    engine: AsyncEngine = make_engine(url)
+    engine: AsyncEngine = make_engine(url, command_seconds=None)
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(action)

@@ -1,0 +1,96 @@
+"""How asyncpg is opened for an address: hosts, encryption, time limits, and what a PgBouncer bears."""
+
+import contextlib
+import socket
+import ssl
+from typing import Any, Final
+
+from bot.config_postgres import PostgresAddress, read
+
+CONNECT_SECONDS: Final = 10.0
+COMMAND_SECONDS: Final = 30.0
+"""After which a statement counts as lost: also the end of a connection whose other side is gone."""
+POOL_SIZE: Final = 5
+POOL_OVERFLOW: Final = 10
+# A process that is stopped or frozen inside a transaction holds its locks no longer than this.
+_IDLE_IN_TRANSACTION: Final = "60s"
+# Seconds and tries: https://man7.org/linux/man-pages/man7/tcp.7.html
+_KEEPALIVE: Final = (
+    ("TCP_KEEPIDLE", 10),
+    ("TCP_KEEPINTVL", 5),
+    ("TCP_KEEPCNT", 3),
+    ("TCP_USER_TIMEOUT", 20_000),
+)
+
+
+def engine_arguments(url: str, *, command_seconds: float | None = COMMAND_SECONDS) -> dict[str, Any]:
+    """The arguments of `create_async_engine` for *url*; no *command_seconds*: a statement may take long.
+
+    Raises:
+        OSError: A certificate cannot be used (also: ssl.SSLError).
+    """
+    address = read(url)
+    connect: dict[str, Any] = {
+        "host": [host for host, _ in address.hosts],
+        "port": [port for _, port in address.hosts],
+        "database": address.database,
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": command_seconds,
+        "server_settings": _server_settings(address),
+    }
+    optional = {
+        "user": address.user,
+        "password": address.password,
+        "target_session_attrs": address.options.get("target_session_attrs"),
+        "ssl": _encryption(address.options),
+    }
+    connect |= {name: value for name, value in optional.items() if value is not None}
+    if address.is_pooled:
+        # Another session for each transaction: nothing that was prepared is there the next time.
+        connect |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    limit = int(address.options.get("connection_limit", 0))
+    size = {"pool_size": limit or POOL_SIZE, "max_overflow": 0 if limit else POOL_OVERFLOW}
+    return {"connect_args": connect, "pool_pre_ping": True, **size}
+
+
+def keep_alive(dbapi_connection: Any, _record: object) -> None:
+    """Let the kernel notice within half a minute that the other side is gone; a socket file has no need."""
+    transport = dbapi_connection.driver_connection._transport  # noqa: SLF001 - asyncpg shows it nowhere
+    raw = transport.get_extra_info("socket")
+    if raw is None or raw.family == getattr(socket, "AF_UNIX", None):
+        return
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        # What a platform does not know, it has its own default for.
+        with contextlib.suppress(OSError, AttributeError):
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _server_settings(address: PostgresAddress) -> dict[str, str]:
+    """What each session is told at its start; PgBouncer passes on only the first two.
+
+    https://www.pgbouncer.org/config.html#ignore_startup_parameters
+    """
+    given = address.options
+    settings = {"timezone": "UTC", "application_name": given.get("application_name", "issuewright")}
+    if address.is_pooled:
+        return settings
+    settings["idle_in_transaction_session_timeout"] = _IDLE_IN_TRANSACTION
+    return settings | ({"options": given["options"]} if "options" in given else {})
+
+
+def _encryption(options: dict[str, str]) -> ssl.SSLContext | str | None:
+    """What asyncpg is told: a context of ours where something is to be checked, None for its default.
+
+    https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-SSLMODE-STATEMENTS
+    """
+    mode, root = options.get("sslmode"), options.get("sslrootcert")
+    if mode not in {"require", "verify-ca", "verify-full"}:
+        return mode
+    context = ssl.create_default_context(cafile=None if root == "system" else root)
+    context.check_hostname = mode == "verify-full" or root == "system"
+    if mode == "require" and root is None:
+        context.verify_mode = ssl.CERT_NONE
+    if "sslcert" in options:
+        context.load_cert_chain(options["sslcert"], options["sslkey"])
+    return context
