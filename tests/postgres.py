@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -63,7 +63,21 @@ class Postgres:
     """A running server that listens on a socket in *folder*, which only this user may enter."""
 
     folder: Path
+    programs: Path = Path()
+    options: Mapping[str, str] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
     _numbers: Iterator[int] = field(default_factory=count)
+
+    def start(self) -> None:
+        """Start the server, again too, and wait until it answers."""
+        self.process = _started(self.programs, self.folder, {**OPTIONS, **self.options})
+        _wait_until_ready(self.process, self.folder)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server: SIGINT drops all connections, SIGQUIT is a crash; returns when it is over."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(STOP_SECONDS)
 
     def url(self, name: str) -> str:
         """The URL of one of its databases, as `DATABASE_URL` comes out of the configuration."""
@@ -107,7 +121,7 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(**options: str) -> Iterator[Postgres]:
     """A server of our own; it ends with this block, and with this process however that dies."""
     folder = Path(tempfile.mkdtemp(prefix="iw-pg-", dir="/tmp"))  # a socket's path must be short
     try:
@@ -115,8 +129,12 @@ def running_postgres() -> Iterator[Postgres]:
         if ACCOUNT:
             shutil.chown(folder, ACCOUNT)
         _initialise(programs, folder)
-        with _server(programs, folder):
-            yield Postgres(folder)
+        server = Postgres(folder, programs, options)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder)
 
@@ -160,26 +178,19 @@ def _initialise(programs: Path, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@contextmanager
-def _server(programs: Path, folder: Path) -> Iterator[None]:
-    options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
+def _started(programs: Path, folder: Path, options: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    words = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     # SIGINT is Postgres's fast shutdown, here also for the case that pytest is killed.
     launcher = ["setpriv", "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*launcher, programs / "postgres", "-D", folder / "data", "-k", folder, *options],
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [*launcher, programs / "postgres", "-D", folder / "data", "-k", folder, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
             cwd="/",
             **_identity(),
         )
-    try:
-        _wait_until_ready(server, folder)
-        yield
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(STOP_SECONDS)
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", folder: Path) -> None:
