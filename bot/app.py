@@ -73,8 +73,9 @@ async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | 
     database = Database(settings.database_url)
     silence_seconds = max(30.0, 3 * settings.heartbeat_seconds)
     clock = SystemClock()
+    inbox = Inbox(database)
     deps = WebDeps(
-        inbox=Inbox(database),
+        inbox=inbox,
         status=DatabaseStatus(database, clock, silence_seconds),
         ring=bell.ring if bell else _silence,
         clock=clock,
@@ -85,6 +86,7 @@ async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | 
     try:
         await serve(make_app(deps), listener)
     finally:
+        await inbox.close()
         await database.close()
 
 

@@ -18,10 +18,10 @@ from bot.db.deliveries import IncomingDelivery
 from bot.domain.clock import SystemClock
 from bot.domain.commands import COMMANDS
 from bot.domain.enums import DeliveryState, OperationState, Phase
-from bot.intake.inbox import Inbox
 from bot.standin import sample
 from bot.standin.forge.forge import Forge
 from bot.standin.model.server import ModelServer
+from tests.db.rows import stored
 from tests.openapi import check_all
 
 WAIT_SECONDS = 90.0
@@ -87,7 +87,7 @@ async def pass_on(settings: Settings, forge: Forge) -> None:
             received_at=now,
             state=DeliveryState.RECEIVED,
         )
-        await Inbox(database).store(delivery)
+        await stored(database, delivery)
     await database.close()
 
 

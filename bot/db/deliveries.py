@@ -1,24 +1,27 @@
-"""Deliveries: stored once, whatever arrives twice, and taken up by the dispatcher."""
+"""Deliveries: the values of one, and the queries of whoever reads, ends, or purges it."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import system_only
-from bot.db.tables import deliveries
-from bot.db.upsert import insert_new
-from bot.domain.enums import DeliveryState
-from bot.domain.ids import new_id
+from bot.db.tables import deliveries, delivery_parts
+from bot.domain.enums import DeliverySource, DeliveryState
 from bot.domain.values import Scope
+
+# A body above this is stored in parts of this size, so that no small delivery waits for a large one.
+PART_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingDelivery:
     """A validly signed delivery; `digest` is the SHA-256 of the raw body in hex.
 
-    `payload` is dropped where the state is IGNORED.
+    The body is `payload`, or, where it is large, `parts` in their order. Both are left out where the
+    state is IGNORED. `repository`, `number` and `sender` are bounded text for people's eyes and for
+    the order within a thread; they are None where the body was not parsed.
     """
 
     target_type: str
@@ -31,6 +34,11 @@ class IncomingDelivery:
     installation_id: int | None
     received_at: datetime
     state: DeliveryState
+    repository: str | None = None
+    number: int | None = None
+    sender: str | None = None
+    source: DeliverySource = DeliverySource.WEBHOOK
+    parts: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,66 +52,17 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class StoredDelivery:
-    """A delivery that waits for the dispatcher."""
+    """A delivery that waits for the dispatcher; `payload` is None where the body is in `parts`."""
 
     id: str
     event: str
     action: str | None
     payload: bytes | None
     attempts: int
-
-
-async def store(scope: Scope, connection: AsyncConnection, delivery: IncomingDelivery) -> Accepted:
-    """Insert it, or find the one that came before (same target and GUID, or same body).
-
-    A delivery that had FAILED is taken up again, unless what came now is of no concern (headers are
-    not signed, so another event's name may stand over the same body); one that is being worked on or
-    done is not.
-    """
-    system_only(scope)
-    row = {
-        "id": new_id(delivery.received_at),
-        "target_type": delivery.target_type,
-        "target_id": delivery.target_id,
-        "guid": delivery.guid,
-        "digest": delivery.digest,
-        "event": delivery.event,
-        "action": delivery.action,
-        "installation_id": delivery.installation_id,
-        "payload": delivery.payload,
-        "state": delivery.state,
-        "received_at": delivery.received_at,
-    }
-    if await insert_new(connection, deliveries, row):
-        return Accepted(str(row["id"]), is_new=True, state=delivery.state)
-    return await _known(connection, delivery)
-
-
-async def _known(connection: AsyncConnection, delivery: IncomingDelivery) -> Accepted:
-    same_guid = and_(
-        deliveries.c.target_type == delivery.target_type,
-        deliveries.c.target_id == delivery.target_id,
-        deliveries.c.guid == delivery.guid,
-    )
-    found = select(deliveries.c.id, deliveries.c.state).where(
-        or_(same_guid, deliveries.c.digest == delivery.digest)
-    )
-    row = (await connection.execute(found.order_by(deliveries.c.received_at).limit(1))).one()
-    if row.state is not DeliveryState.FAILED or delivery.state is not DeliveryState.RECEIVED:
-        return Accepted(row.id, is_new=False, state=row.state)
-    await connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == row.id, deliveries.c.state == DeliveryState.FAILED)
-        .values(
-            state=DeliveryState.RECEIVED,
-            payload=delivery.payload,
-            attempts=0,
-            error=None,
-            wake_at=None,
-            received_at=delivery.received_at,
-        )
-    )
-    return Accepted(row.id, is_new=True, state=DeliveryState.RECEIVED)
+    installation_id: int | None = None
+    repository: str | None = None
+    number: int | None = None
+    parts: int = 0
 
 
 async def waiting(
@@ -111,23 +70,43 @@ async def waiting(
 ) -> list[StoredDelivery]:
     """The oldest deliveries whose time has come."""
     system_only(scope)
+    table = deliveries.c
+    columns = (
+        table.id,
+        table.event,
+        table.action,
+        table.payload,
+        table.attempts,
+        table.installation_id,
+        table.repository,
+        table.number,
+        table.parts,
+    )
     statement = (
-        select(
-            deliveries.c.id,
-            deliveries.c.event,
-            deliveries.c.action,
-            deliveries.c.payload,
-            deliveries.c.attempts,
-        )
-        .where(
-            deliveries.c.state == DeliveryState.RECEIVED,
-            or_(deliveries.c.wake_at.is_(None), deliveries.c.wake_at <= now),
-        )
-        .order_by(deliveries.c.received_at, deliveries.c.id)
+        select(*columns)
+        .where(table.state == DeliveryState.RECEIVED, or_(table.wake_at.is_(None), table.wake_at <= now))
+        .order_by(table.received_at, table.id)
         .limit(limit)
     )
-    rows = (await connection.execute(statement)).all()
-    return [StoredDelivery(row.id, row.event, row.action, row.payload, row.attempts) for row in rows]
+    return [StoredDelivery(*row) for row in await connection.execute(statement)]
+
+
+async def body(scope: Scope, connection: AsyncConnection, delivery_id: str) -> bytes | None:
+    """The whole raw body, its parts joined; None where there is no such delivery or it was purged."""
+    system_only(scope)
+    row = (
+        await connection.execute(
+            select(deliveries.c.payload, deliveries.c.parts).where(deliveries.c.id == delivery_id)
+        )
+    ).one_or_none()
+    if row is None or not row.parts:
+        return None if row is None else row.payload
+    parts = await connection.scalars(
+        select(delivery_parts.c.content)
+        .where(delivery_parts.c.delivery_id == delivery_id)
+        .order_by(delivery_parts.c.number)
+    )
+    return b"".join(parts)
 
 
 async def finish(
@@ -146,12 +125,14 @@ async def finish(
     system_only(scope)
     values: dict[str, object] = {"state": state, "dispatched_at": now, "error": error, "wake_at": None}
     if state is DeliveryState.IGNORED:
-        values["payload"] = None
+        values |= {"payload": None, "parts": 0}
     result = await connection.execute(
         update(deliveries)
         .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.RECEIVED)
         .values(**values)
     )
+    if result.rowcount == 1 and state is DeliveryState.IGNORED:
+        await connection.execute(delete(delivery_parts).where(delivery_parts.c.delivery_id == delivery_id))
     return result.rowcount == 1
 
 
@@ -165,3 +146,41 @@ async def postpone(
         .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.RECEIVED)
         .values(wake_at=wake_at, error=error, attempts=deliveries.c.attempts + 1)
     )
+
+
+async def purge_payloads(scope: Scope, connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Drop the bodies of at most *limit* deliveries received before *before* that wait for nothing.
+
+    The row and its digest stay, so that the same body is known for ever. Returns how many were
+    purged; the second time finds none of them.
+    """
+    system_only(scope)
+    found = (
+        select(deliveries.c.id)
+        .where(
+            deliveries.c.received_at < before,
+            deliveries.c.state != DeliveryState.RECEIVED,
+            or_(deliveries.c.payload.is_not(None), deliveries.c.parts > 0),
+        )
+        .order_by(deliveries.c.received_at)
+        .limit(limit)
+        # A FAILED one that is taken up again meanwhile keeps its new body.
+        .with_for_update()
+    )
+    ids = list(await connection.scalars(found))
+    await connection.execute(delete(delivery_parts).where(delivery_parts.c.delivery_id.in_(ids)))
+    await connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(payload=None, parts=0))
+    return len(ids)
+
+
+async def drop_orphaned_parts(scope: Scope, connection: AsyncConnection, *, before: datetime) -> int:
+    """Drop parts made before *before* whose delivery was never stored; returns how many.
+
+    An upload takes seconds, so an hour ago is early enough.
+    """
+    system_only(scope)
+    known = select(deliveries.c.id).where(deliveries.c.id == delivery_parts.c.delivery_id).exists()
+    result = await connection.execute(
+        delete(delivery_parts).where(delivery_parts.c.created_at < before, ~known)
+    )
+    return result.rowcount

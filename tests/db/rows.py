@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import schedule, submit, tenants
 from bot.db.database import Database
+from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.submit import Submission, Submitted
 from bot.db.tables import agent_issues, agent_jobs, job_runs
 from bot.db.tenants import Tenant
 from bot.domain.enums import IssuePriority, IssueSource, IssueStatus, IssueType, JobStatus, ThreadKind
 from bot.domain.intents import SaveInstallation
 from bot.domain.values import Actor, ClaimedJob, Origin, RepositoryRef, Scope, Snapshot, Triage
+from bot.intake.inbox import Inbox
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -26,6 +28,15 @@ WAIT_SECONDS = 10.0
 
 First = TypeVar("First")
 Second = TypeVar("Second")
+
+
+async def stored(database: Database, delivery: IncomingDelivery) -> Accepted:
+    """Take *delivery* in, as a process of its own would."""
+    inbox = Inbox(database)
+    try:
+        return await inbox.store(delivery)
+    finally:
+        await inbox.close()
 
 
 def installation(

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import deliveries
 from bot.db.database import Database
@@ -14,7 +13,7 @@ from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.tables import deliveries as table
 from bot.domain.enums import DeliveryState
 from bot.domain.values import Scope
-from tests.db.rows import MINUTE, NOW, SYSTEM, count, overlap
+from tests.db.rows import MINUTE, NOW, SYSTEM, count, stored
 
 DELIVERY = IncomingDelivery(
     target_type="integration",
@@ -29,11 +28,6 @@ DELIVERY = IncomingDelivery(
     state=DeliveryState.RECEIVED,
 )
 REDELIVERY = replace(DELIVERY, received_at=NOW + MINUTE)
-
-
-async def _store(database: Database, delivery: IncomingDelivery) -> Accepted:
-    async with database.write() as connection:
-        return await deliveries.store(SYSTEM, connection, delivery)
 
 
 async def _finish(
@@ -51,10 +45,10 @@ async def _waiting(
 
 
 async def test_a_new_delivery_waits_with_its_payload(database: Database) -> None:
-    accepted = await _store(database, DELIVERY)
+    accepted = await stored(database, DELIVERY)
     assert accepted == Accepted(accepted.delivery_id, is_new=True, state=DeliveryState.RECEIVED)
     assert await _waiting(database) == [
-        deliveries.StoredDelivery(accepted.delivery_id, "issues", "labeled", b'{"action":"labeled"}', 0)
+        deliveries.StoredDelivery(accepted.delivery_id, "issues", "labeled", b'{"action":"labeled"}', 0, 10)
     ]
 
 
@@ -70,45 +64,45 @@ async def test_a_new_delivery_waits_with_its_payload(database: Database) -> None
 async def test_what_came_before_is_found_and_not_stored_again(
     database: Database, again: IncomingDelivery
 ) -> None:
-    first = await _store(database, DELIVERY)
-    assert await _store(database, again) == replace(first, is_new=False)
+    first = await stored(database, DELIVERY)
+    assert await stored(database, again) == replace(first, is_new=False)
     assert await count(database, table) == 1
 
 
 async def test_the_same_guid_for_another_target_is_another_delivery(database: Database) -> None:
-    await _store(database, DELIVERY)
-    assert (await _store(database, replace(DELIVERY, target_id="6", digest="d-2"))).is_new
+    await stored(database, DELIVERY)
+    assert (await stored(database, replace(DELIVERY, target_id="6", digest="d-2"))).is_new
 
 
 @pytest.mark.parametrize("state", [DeliveryState.DISPATCHED, DeliveryState.IGNORED])
 async def test_a_delivery_that_is_done_stays_done(database: Database, state: DeliveryState) -> None:
-    first = await _store(database, DELIVERY)
+    first = await stored(database, DELIVERY)
     await _finish(database, first.delivery_id, state)
-    assert await _store(database, REDELIVERY) == Accepted(first.delivery_id, is_new=False, state=state)
+    assert await stored(database, REDELIVERY) == Accepted(first.delivery_id, is_new=False, state=state)
     assert await _waiting(database, minutes=1) == []
 
 
 async def test_a_delivery_that_failed_gets_through_again(database: Database) -> None:
-    first = await _store(database, DELIVERY)
+    first = await stored(database, DELIVERY)
     async with database.write() as connection:
         await deliveries.postpone(SYSTEM, connection, first.delivery_id, wake_at=NOW, error="no")
     await _finish(database, first.delivery_id, DeliveryState.FAILED, "no")
-    assert await _store(database, REDELIVERY) == first
+    assert await stored(database, REDELIVERY) == first
     [waiting] = await _waiting(database)
     assert (waiting.id, waiting.attempts, waiting.payload) == (first.delivery_id, 0, DELIVERY.payload)
 
 
 async def test_a_failed_delivery_is_not_taken_up_by_one_that_nobody_handles(database: Database) -> None:
-    first = await _store(database, DELIVERY)
+    first = await stored(database, DELIVERY)
     await _finish(database, first.delivery_id, DeliveryState.FAILED, "no")
     ignored = replace(REDELIVERY, event="unheard_of", payload=None, state=DeliveryState.IGNORED)
-    assert await _store(database, ignored) == Accepted(
+    assert await stored(database, ignored) == Accepted(
         first.delivery_id, is_new=False, state=DeliveryState.FAILED
     )
 
 
 async def test_a_hundred_at_once_with_one_guid_make_one_row(database: Database) -> None:
-    accepted = await asyncio.gather(*(_store(database, DELIVERY) for _ in range(100)))
+    accepted = await asyncio.gather(*(stored(database, DELIVERY) for _ in range(100)))
     assert sum(one.is_new for one in accepted) == 1
     assert len({one.delivery_id for one in accepted}) == 1
     assert await count(database, table) == 1
@@ -116,26 +110,23 @@ async def test_a_hundred_at_once_with_one_guid_make_one_row(database: Database) 
 
 async def test_a_hundred_at_once_with_one_body_make_one_row(database: Database) -> None:
     fresh = [replace(DELIVERY, guid=f"g-{number}") for number in range(100)]
-    accepted = await asyncio.gather(*(_store(database, one) for one in fresh))
+    accepted = await asyncio.gather(*(stored(database, one) for one in fresh))
     assert sum(one.is_new for one in accepted) == 1
     assert await count(database, table) == 1
 
 
 async def test_of_two_that_repeat_a_failed_one_at_once_only_one_is_new(database: Database) -> None:
-    first = await _store(database, DELIVERY)
+    first = await stored(database, DELIVERY)
     await _finish(database, first.delivery_id, DeliveryState.FAILED, "no")
 
-    async def store(connection: AsyncConnection) -> Accepted:
-        return await deliveries.store(SYSTEM, connection, REDELIVERY)
-
-    one, two = await overlap(database, store, store)
-    assert (one.is_new, two.is_new) == (True, False)
-    assert two.state is DeliveryState.RECEIVED
+    both = await asyncio.gather(stored(database, REDELIVERY), stored(database, REDELIVERY))
+    assert sorted(one.is_new for one in both) == [False, True]
+    assert {one.state for one in both} == {DeliveryState.RECEIVED}
 
 
 async def test_the_oldest_come_first_and_no_more_than_asked_for(database: Database) -> None:
     for number in (3, 1, 2):
-        await _store(
+        await stored(
             database,
             replace(DELIVERY, guid=f"g{number}", digest=f"d{number}", event=f"e{number}",
                     received_at=NOW + timedelta(seconds=number)),
@@ -144,7 +135,7 @@ async def test_the_oldest_come_first_and_no_more_than_asked_for(database: Databa
 
 
 async def test_a_postponed_delivery_waits_until_its_time_and_counts_the_attempt(database: Database) -> None:
-    first = await _store(database, DELIVERY)
+    first = await stored(database, DELIVERY)
     async with database.write() as connection:
         await deliveries.postpone(
             SYSTEM, connection, first.delivery_id, wake_at=NOW + MINUTE, error="GitHub is away"
@@ -155,13 +146,13 @@ async def test_a_postponed_delivery_waits_until_its_time_and_counts_the_attempt(
 
 
 async def test_only_the_first_to_finish_a_delivery_has_done_it(database: Database) -> None:
-    first = await _store(database, DELIVERY)
+    first = await stored(database, DELIVERY)
     assert await _finish(database, first.delivery_id, DeliveryState.DISPATCHED)
     assert not await _finish(database, first.delivery_id, DeliveryState.FAILED, "late")
 
 
 async def test_an_ignored_delivery_loses_its_payload_and_keeps_its_digest(database: Database) -> None:
-    first = await _store(database, DELIVERY)
+    first = await stored(database, DELIVERY)
     await _finish(database, first.delivery_id, DeliveryState.IGNORED)
     async with database.read() as connection:
         row = (await connection.execute(select(table))).one()
@@ -169,7 +160,7 @@ async def test_an_ignored_delivery_loses_its_payload_and_keeps_its_digest(databa
 
 
 async def test_a_failed_delivery_keeps_its_payload_and_says_why(database: Database) -> None:
-    first = await _store(database, DELIVERY)
+    first = await stored(database, DELIVERY)
     await _finish(database, first.delivery_id, DeliveryState.FAILED, "no such repository")
     async with database.read() as connection:
         row = (await connection.execute(select(table))).one()
@@ -178,5 +169,5 @@ async def test_a_failed_delivery_keeps_its_payload_and_says_why(database: Databa
 
 async def test_deliveries_belong_to_no_tenant(database: Database) -> None:
     with pytest.raises(ValueError, match="no tenant"):
-        async with database.write() as connection:
-            await deliveries.store(Scope("o1"), connection, DELIVERY)
+        async with database.read() as connection:
+            await deliveries.waiting(Scope("o1"), connection, now=NOW, limit=1)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from bot.db import deliveries, schedule, workers
+from bot.db import schedule, workers
 from bot.db.database import Database
 from bot.db.workers import QueueNumbers, WorkerReport
 from bot.domain.enums import Cause, Tier
-from tests.db.rows import MINUTE, NOW, STALE, SYSTEM, make_job, make_tenant, start_job
+from tests.db.rows import MINUTE, NOW, STALE, SYSTEM, make_job, make_tenant, start_job, stored
 from tests.db.runs import end_job
 from tests.db.test_deliveries import DELIVERY
 
@@ -78,9 +78,9 @@ async def test_the_figures_count_what_waits_runs_and_failed_of_late(database: Da
         await make_job(database, tenant, number)
     await end_job(database, (await make_job(database, tenant, 4)).job_id, Cause.BUDGET)
     await end_job(database, (await make_job(database, tenant, 5)).job_id, Cause.ANSWERED)
+    await stored(database, DELIVERY)
     async with database.write() as connection:
-        await deliveries.store(SYSTEM, connection, DELIVERY)
-        await schedule.admit(SYSTEM, connection, now=NOW, readmit_after=STALE, limit=1)
+        await schedule.admit(SYSTEM, connection, now=NOW, readmit_after=STALE, places=1)
     assert await _numbers(database) == QueueNumbers(
         pending=2, running=1, failed_last_hour=1, waiting_deliveries=1, admitted=1
     )

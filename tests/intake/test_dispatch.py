@@ -22,7 +22,7 @@ from bot.errors import Forbidden, LeaseLost, RateLimited, RetryLater
 from bot.handlers import router
 from bot.intake.dispatch import BATCH, MAX_ATTEMPTS, MAX_BACKOFF_SECONDS, Change, Dispatcher
 from tests import payloads
-from tests.db.rows import make_tenant
+from tests.db.rows import make_tenant, stored
 from tests.fakes import ManualClock
 
 BACKOFF_SECONDS = 5.0
@@ -77,8 +77,7 @@ class Post:
             received_at=self.clock.now(),
             state=DeliveryState.RECEIVED,
         )
-        async with self.database.write() as connection:
-            return (await deliveries.store(Scope.system(), connection, delivery)).delivery_id
+        return (await stored(self.database, delivery)).delivery_id
 
     async def row(self, delivery_id: str) -> Any:
         """The row as it stands."""

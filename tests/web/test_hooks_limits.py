@@ -209,8 +209,10 @@ async def test_a_hundred_at_once_make_one_row(deps: WebDeps, database: Database,
         async with client.post(HOOK, data=BODY, headers=signed(BODY, guid=guid)) as response:
             return response.status, (await response.json())["delivery"]
 
-    async with running(make_app(replace(deps, inbox=Inbox(database)))) as (client, _):
+    inbox = Inbox(database)
+    async with running(make_app(replace(deps, inbox=inbox))) as (client, _):
         answers = await asyncio.gather(*(post(client, number) for number in range(100)))
+    await inbox.close()
     assert {code for code, _ in answers} == {202} and len(set(answers)) == 1
     async with database.read() as connection:
         rows = await deliveries.waiting(Scope.system(), connection, now=deps.clock.now(), limit=9)

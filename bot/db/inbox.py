@@ -1,0 +1,191 @@
+"""Storing deliveries in batches: the pieces of work, the statements and the rules of both writers.
+
+A writer takes whatever waits into one transaction and answers each caller after the commit. Every
+piece can be done twice: a delivery is known by target and GUID or by its digest, a part by its number.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeAlias
+
+from sqlalchemy import and_, bindparam, delete, or_, select, update
+
+from bot import logs
+from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.db.tables import deliveries, delivery_parts
+from bot.domain.enums import DeliveryState
+
+_log = logs.get(__name__)
+
+# What one transaction takes at most, so that no caller waits for the whole of a flood.
+BATCH: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A delivery to be stored under *delivery_id* unless it is known; its parts stand already."""
+
+    delivery: IncomingDelivery
+    delivery_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Whether a delivery is known and needs no new body."""
+
+    delivery: IncomingDelivery
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a large body, stored before the delivery itself."""
+
+    delivery_id: str
+    number: int
+    content: bytes
+    created_at: datetime
+
+
+Work: TypeAlias = Keep | Look | Part
+# What a piece came to, once the transaction is committed; an error concerns this piece alone.
+Outcome: TypeAlias = Accepted | Exception | None
+Waiting: TypeAlias = tuple[Work, asyncio.Future[Accepted | None]]
+
+
+class NotStored(Exception):
+    """The writer ended before the work was done; nothing of it is kept."""
+
+
+class Writer(Protocol):
+    """Does pieces of work in batches; `close` finishes what waits."""
+
+    async def do(self, work: Work) -> Accepted | None:
+        """What *work* came to, after the commit; None for a part, and where Look found nothing.
+
+        Raises:
+            Exception: An error of the driver, or NotStored; nothing of it is kept.
+        """
+
+    async def close(self) -> None:
+        """Finish what waits and give the connection back; the second time does nothing."""
+
+
+FIND = (
+    select(deliveries.c.id, deliveries.c.state)
+    .where(
+        or_(
+            and_(
+                deliveries.c.target_type == bindparam("b_target_type"),
+                deliveries.c.target_id == bindparam("b_target_id"),
+                deliveries.c.guid == bindparam("b_guid"),
+            ),
+            deliveries.c.digest == bindparam("b_digest"),
+        )
+    )
+    .order_by(deliveries.c.received_at)
+    .limit(1)
+)
+TAKE_UP = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("b_id"), deliveries.c.state == DeliveryState.FAILED)
+    .values(
+        state=DeliveryState.RECEIVED,
+        payload=bindparam("b_payload"),
+        parts=bindparam("b_parts"),
+        attempts=0,
+        error=None,
+        wake_at=None,
+        received_at=bindparam("b_received_at"),
+    )
+)
+DROP_PARTS = delete(delivery_parts).where(delivery_parts.c.delivery_id == bindparam("b_id"))
+MOVE_PARTS = (
+    update(delivery_parts)
+    .where(delivery_parts.c.delivery_id == bindparam("b_from"))
+    .values(delivery_id=bindparam("b_to"))
+)
+ROW: Final = (
+    "id",
+    "target_type",
+    "target_id",
+    "guid",
+    "digest",
+    "event",
+    "action",
+    "installation_id",
+    "repository",
+    "number",
+    "sender",
+    "source",
+    "payload",
+    "parts",
+    "state",
+    "received_at",
+)
+PART_ROW: Final = ("delivery_id", "number", "content", "created_at")
+
+
+def row_of(keep: Keep) -> dict[str, Any]:
+    """The new row, by column keys."""
+    delivery = keep.delivery
+    own = {"id": keep.delivery_id, "parts": len(delivery.parts)}
+    return {name: own[name] if name in own else getattr(delivery, name) for name in ROW}
+
+
+def part_row_of(part: Part) -> dict[str, Any]:
+    """The new row of a part, by column keys."""
+    return {name: getattr(part, name) for name in PART_ROW}
+
+
+def names_of(delivery: IncomingDelivery) -> dict[str, Any]:
+    """What a delivery is known by: the parameters of `FIND`."""
+    return {f"b_{name}": getattr(delivery, name) for name in ("target_type", "target_id", "guid", "digest")}
+
+
+def body_of(known_id: str, delivery: IncomingDelivery) -> dict[str, Any]:
+    """The parameters of `TAKE_UP`: the failed delivery *known_id* gets the body that came now."""
+    return {
+        "b_id": known_id,
+        "b_payload": delivery.payload,
+        "b_parts": len(delivery.parts),
+        "b_received_at": delivery.received_at,
+    }
+
+
+def is_taken_up(state: DeliveryState, delivery: IncomingDelivery) -> bool:
+    """Whether *delivery* brings a known one in *state* back to work.
+
+    Only what FAILED, and only if what came now concerns us: headers are not signed, so another
+    event's name may stand over the same body.
+    """
+    return state is DeliveryState.FAILED and delivery.state is DeliveryState.RECEIVED
+
+
+def report(works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
+    """One line for a whole batch: under which id each delivery of GitHub stands, or what stopped it."""
+    lines: dict[str, list[str]] = {"new": [], "known": [], "not_stored": []}
+    for work, outcome in zip(works, outcomes, strict=True):
+        if not isinstance(work, Keep):
+            continue
+        guid = work.delivery.guid
+        if isinstance(outcome, Accepted):
+            told = f"{guid} {outcome.delivery_id} {work.delivery.event} {outcome.state.value}"
+            lines["new" if outcome.is_new else "known"].append(told)
+        else:
+            lines["not_stored"].append(f"{guid} {type(outcome).__name__}")
+    told_lines = {kind: told for kind, told in lines.items() if told}
+    if told_lines:
+        _log.info("deliveries_stored", **told_lines)
+
+
+def settle(batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
+    """Give each caller its outcome; whoever gave up gets none."""
+    for (_, future), outcome in zip(batch, outcomes, strict=True):
+        if future.done():
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

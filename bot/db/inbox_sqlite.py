@@ -1,0 +1,282 @@
+"""The writer for SQLite: one thread, one connection, whatever waits in one transaction."""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql import ClauseElement
+
+from bot.db import inbox
+from bot.db.columns import OWN_SCHEMA
+from bot.db.database import prepare_sqlite
+from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.db.inbox import Keep, Look, Outcome, Part, Waiting, Work
+from bot.db.tables import deliveries, delivery_parts
+from bot.domain.enums import DeliveryState
+
+# Shorter than the web's patience, so that the cause is known when the sender is told.
+BUSY_TIMEOUT_MS: Final = 5_000
+# What the log may grow by before it is written back, and before the writer itself waits for that.
+CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
+STALL_BYTES: Final = 128 * 1024 * 1024
+# Errors of one piece of work: the transaction goes on without it.
+_OF_ONE: Final = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    ValueError,
+    LookupError,
+    OverflowError,
+)
+_ROW_BYTES: Final = 8192
+
+
+class _Statement:
+    """SQL compiled once from the tables, and how our values become the driver's."""
+
+    def __init__(self, statement: ClauseElement, dialect: Dialect, names: Sequence[str] = ()) -> None:
+        compiled: Any = statement.compile(
+            dialect=dialect,
+            column_keys=list(names) or None,
+            schema_translate_map={OWN_SCHEMA: "main"},
+            render_schema_translate=True,
+        )
+        self.sql = str(compiled)
+        self._fixed = {name: value for name, value in compiled.params.items() if name not in names}
+        self._binds: list[tuple[str, Callable[[Any], Any] | None]] = []
+        for name in compiled.positiontup:
+            kind = compiled.binds[name].type
+            self._binds.append((name, kind.dialect_impl(dialect).bind_processor(dialect)))
+
+    def run(self, connection: sqlite3.Connection, row: Mapping[str, Any]) -> sqlite3.Cursor:
+        """Execute it with *row* by names."""
+        values = {**self._fixed, **row}
+        return connection.execute(
+            self.sql, [bind(values[name]) if bind else values[name] for name, bind in self._binds]
+        )
+
+
+class _Statements:
+    """Those of the writer."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.find = _Statement(inbox.FIND, dialect)
+        self.take_up = _Statement(inbox.TAKE_UP, dialect)
+        self.drop_parts = _Statement(inbox.DROP_PARTS, dialect)
+        self.move_parts = _Statement(inbox.MOVE_PARTS, dialect)
+        self.insert = _Statement(insert(deliveries).on_conflict_do_nothing(), dialect, inbox.ROW)
+        self.insert_part = _Statement(
+            insert(delivery_parts).on_conflict_do_nothing(), dialect, inbox.PART_ROW
+        )
+
+
+class SqliteWriter:
+    """Does work in a thread of its own, which begins with the first piece."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Keep where the file is; nothing is opened yet."""
+        self._path = engine.url.database or ""
+        self._statements = _Statements(engine.dialect)
+        self._waiting: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._parts: deque[Waiting] = deque()
+        self._is_ending = False
+        self._thread: threading.Thread | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._checkpoints = _Checkpoints(self._path)
+
+    async def do(self, work: Work) -> Accepted | None:
+        """What *work* came to, after the commit; None for a part, and where Look found nothing.
+
+        Raises:
+            NotStored, sqlite3.Error, ValueError, LookupError, OverflowError: Nothing of it is kept.
+        """
+        future: asyncio.Future[Accepted | None] = asyncio.get_running_loop().create_future()
+        self._waiting.put((work, future))
+        if self._thread is None or not self._thread.is_alive():
+            self._is_ending = False
+            self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+            self._thread.start()
+        return await future
+
+    async def close(self) -> None:
+        """Finish what waits and close the file; the second time does nothing."""
+        if self._thread is not None:
+            self._waiting.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    def _run(self) -> None:
+        try:
+            while not self._is_ending or self._parts:
+                self._answer(self._take())
+        finally:
+            self._close()
+            self._checkpoints.close()
+
+    def _take(self) -> list[Waiting]:
+        """What goes into the next transaction: the small pieces that wait, and one part behind them."""
+        batch: list[Waiting] = []
+        with contextlib.suppress(Empty):
+            while len(batch) < inbox.BATCH and not self._is_ending:
+                item = self._waiting.get(block=not (batch or self._parts))
+                if item is None:
+                    self._is_ending = True
+                else:
+                    (self._parts if isinstance(item[0], Part) else batch).append(item)
+        if self._parts:
+            batch.append(self._parts.popleft())
+        return batch
+
+    def _answer(self, batch: list[Waiting]) -> None:
+        """Do *batch* and tell everybody who waits for it, whatever happens."""
+        works = [work for work, _ in batch]
+        outcomes: list[Outcome] = [inbox.NotStored("the writer ended")] * len(batch)
+        try:
+            outcomes = self._commit(works)
+        except sqlite3.Error as error:
+            # A full disk, a locked file: all of it is rolled back, the next batch opens the file anew.
+            self._close()
+            outcomes = [error] * len(batch)
+        finally:
+            # Without a loop nobody waits any more.
+            with contextlib.suppress(RuntimeError, IndexError):
+                batch[0][1].get_loop().call_soon_threadsafe(inbox.settle, batch, outcomes)
+        inbox.report(works, outcomes)
+        if self._connection is not None:
+            self._checkpoints.after(self._connection, sum(map(_bytes_of, works)))
+
+    def _commit(self, works: Sequence[Work]) -> list[Outcome]:
+        """One transaction for all that has to be written; the known are found without one."""
+        connection = self._open()
+        outcomes = [self._apart(self._known, connection, work) for work in works]
+        numbers = [
+            number
+            for number, work in enumerate(works)
+            if outcomes[number] is None and not isinstance(work, Look)
+        ]
+        if numbers:
+            connection.execute("BEGIN IMMEDIATE")
+            for number in numbers:
+                outcomes[number] = self._apart(self._store, connection, works[number])
+            connection.execute("COMMIT")
+        return outcomes
+
+    @staticmethod
+    def _apart(
+        step: Callable[[sqlite3.Connection, Any], Outcome], connection: sqlite3.Connection, work: Work
+    ) -> Outcome:
+        """*step*, or its error where that concerns this piece alone."""
+        try:
+            return step(connection, work)
+        except _OF_ONE as error:
+            return error
+
+    def _known(self, connection: sqlite3.Connection, work: Work) -> Outcome:
+        """The delivery that came before, or None where something has to be written."""
+        if isinstance(work, Part) or (isinstance(work, Keep) and work.delivery.parts):
+            return None
+        found = self._find(connection, work.delivery)
+        if found is None or inbox.is_taken_up(found.state, work.delivery):
+            return None
+        return found
+
+    def _store(self, connection: sqlite3.Connection, work: Keep | Part) -> Outcome:
+        statements = self._statements
+        if isinstance(work, Part):
+            statements.insert_part.run(connection, inbox.part_row_of(work))
+            return None
+        if statements.insert.run(connection, inbox.row_of(work)).rowcount:
+            return Accepted(work.delivery_id, is_new=True, state=work.delivery.state)
+        found = self._find(connection, work.delivery)
+        if found is None or not inbox.is_taken_up(found.state, work.delivery):
+            statements.drop_parts.run(connection, {"b_id": work.delivery_id})
+            return found
+        statements.take_up.run(connection, inbox.body_of(found.delivery_id, work.delivery))
+        statements.drop_parts.run(connection, {"b_id": found.delivery_id})
+        statements.move_parts.run(connection, {"b_from": work.delivery_id, "b_to": found.delivery_id})
+        return Accepted(found.delivery_id, is_new=True, state=DeliveryState.RECEIVED)
+
+    def _find(self, connection: sqlite3.Connection, delivery: IncomingDelivery) -> Accepted | None:
+        row = self._statements.find.run(connection, inbox.names_of(delivery)).fetchone()
+        return row and Accepted(row[0], is_new=False, state=DeliveryState(row[1]))
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _connect(self._path)
+        return self._connection
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.rollback()
+            connection.close()
+
+
+class _Checkpoints:
+    """Writes the log back into the file in a thread of its own: no delivery waits for it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._grown_bytes = 0
+        self._executor: ThreadPoolExecutor | None = None
+        self._running: Future[None] | None = None
+
+    def after(self, connection: sqlite3.Connection, written_bytes: int) -> None:
+        """Note what was written; begin a checkpoint when it is time, wait for it when it is overdue."""
+        self._grown_bytes += written_bytes
+        if self._grown_bytes < CHECKPOINT_BYTES:
+            return
+        is_running = self._running is not None and not self._running.done()
+        if self._grown_bytes >= STALL_BYTES:
+            self._grown_bytes = 0
+            _checkpoint(connection)
+        elif not is_running:
+            self._grown_bytes = 0
+            self._executor = self._executor or ThreadPoolExecutor(1, "checkpoint")
+            self._running = self._executor.submit(self._beside)
+
+    def close(self) -> None:
+        """Wait for the one that runs."""
+        if self._executor is not None:
+            self._executor.shutdown()
+            self._executor = None
+
+    def _beside(self) -> None:
+        with contextlib.closing(_connect(self._path)) as connection:
+            _checkpoint(connection)
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """As much as goes without waiting for anybody; what fails now is done after the next growth.
+
+    https://sqlite.org/pragma.html#pragma_wal_checkpoint
+    """
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    """A connection like all others, but for its patience and its checkpoints."""
+    connection = sqlite3.connect(path, check_same_thread=False)
+    prepare_sqlite(connection)
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    return connection
+
+
+def _bytes_of(work: Work) -> int:
+    """About what *work* adds to the log."""
+    if isinstance(work, Part):
+        return len(work.content)
+    return _ROW_BYTES + len(work.delivery.payload or b"") if isinstance(work, Keep) else 0
