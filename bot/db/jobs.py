@@ -167,11 +167,11 @@ async def settle(scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, 
 
 
 async def close_run(connection: AsyncConnection, job_id: str) -> None:
-    """Take lease, waiting time and open key from the run of a job that the caller has ended."""
+    """Take lease, leave to start, waiting time and open key from the run of a job that the caller ended."""
     await connection.execute(
         update(job_runs)
         .where(job_runs.c.job_id == job_id)
-        .values(phase=Phase.SETTLED, lease_owner=None, lease_until=None, wake_at=None)
+        .values(phase=Phase.SETTLED, lease_owner=None, lease_until=None, admitted_at=None, wake_at=None)
     )
     await connection.execute(update(job_origins).where(job_origins.c.job_id == job_id).values(open_key=None))
 

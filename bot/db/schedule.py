@@ -1,23 +1,34 @@
-"""The scheduler: which jobs may run next, who owns one, and what becomes of a lost lease."""
+"""The scheduler: who owns a job, and what becomes of a lost lease; who may start is `admission`'s."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Select, and_, exists, func, literal, or_, select, update
+from sqlalchemy import case, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import events, jobs
+from bot.db.admission import ORGANIZATION_CAP, admit, free_places, unadmit
 from bot.db.columns import UtcTimestamp
 from bot.db.scope import system_only, within
 from bot.db.tables import agent_jobs, job_runs, job_steps, operations
-from bot.db.turns import take_turn
 from bot.domain.enums import IssueStatus, JobStatus, OperationState
 from bot.domain.states import By, check_job
 from bot.domain.values import ClaimedJob, Scope
 from bot.errors import LeaseLost
 
-ORGANIZATION_CAP = 3
+__all__ = [
+    "MAX_CRASHES_WITHOUT_PROGRESS",
+    "ORGANIZATION_CAP",
+    "Reaped",
+    "admit",
+    "claim",
+    "free_places",
+    "has_expired",
+    "reap",
+    "renew",
+    "unadmit",
+]
+
 MAX_CRASHES_WITHOUT_PROGRESS = 3
 
 
@@ -29,71 +40,13 @@ class Reaped:
     is_quarantined: bool
 
 
-async def admit(
-    scope: Scope, connection: AsyncConnection, *, now: datetime, readmit_after: timedelta, limit: int = 100
-) -> list[str]:
-    """Admit the jobs that may run now and return their ids, most urgent first.
-
-    At most ORGANIZATION_CAP jobs of an organization are admitted or running. A job that was admitted
-    longer than *readmit_after* ago and never claimed is handed out again: its engine lost it.
-    """
-    system_only(scope)
-    await take_turn(connection, "admit")
-    stale = now - readmit_after
-    active, waiting = _active(stale).subquery(), _waiting(now, stale).subquery()
-    statement = (
-        select(waiting.c.id)
-        .outerjoin(active, active.c.organization_id == waiting.c.organization_id)
-        .where(waiting.c.place + func.coalesce(active.c.jobs, 0) <= ORGANIZATION_CAP)
-        .order_by(waiting.c.priority, waiting.c.created_at, waiting.c.id)
-        .limit(limit)
-    )
-    admitted = list((await connection.execute(statement)).scalars())
-    # Locked in one order: a cancel locks several runs too.
-    chosen = job_runs.c.job_id.in_(admitted)
-    await connection.execute(
-        select(job_runs.c.job_id).where(chosen).order_by(job_runs.c.job_id).with_for_update()
-    )
-    await connection.execute(update(job_runs).where(chosen).values(admitted_at=now))
-    return admitted
-
-
-def _active(stale: datetime) -> Select[tuple[str, int]]:
-    """How many jobs of each organization are running, or admitted and not yet claimed."""
-    return (
-        select(agent_jobs.c.organization_id, func.count().label("jobs"))
-        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
-        .where(
-            or_(
-                agent_jobs.c.status == JobStatus.RUNNING,
-                and_(agent_jobs.c.status == JobStatus.PENDING, job_runs.c.admitted_at > stale),
-            )
-        )
-        .group_by(agent_jobs.c.organization_id)
-    )
-
-
-def _waiting(now: datetime, stale: datetime) -> Select[tuple[Any, ...]]:
-    """The jobs whose time has come, each with its place in the queue of its organization."""
-    urgency = (agent_jobs.c.priority, agent_jobs.c.created_at, agent_jobs.c.id)
-    place = func.row_number().over(partition_by=agent_jobs.c.organization_id, order_by=urgency)
-    return (
-        select(*urgency, agent_jobs.c.organization_id, place.label("place"))
-        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
-        .where(
-            agent_jobs.c.status == JobStatus.PENDING,
-            or_(job_runs.c.wake_at.is_(None), job_runs.c.wake_at <= now),
-            or_(job_runs.c.admitted_at.is_(None), job_runs.c.admitted_at <= stale),
-        )
-    )
-
-
 async def claim(
     scope: Scope, connection: AsyncConnection, job_id: str, owner: str, *, now: datetime, lease: timedelta
 ) -> ClaimedJob | None:
     """Own the job until now + *lease*, with a fence higher than every earlier owner's; None if not free.
 
-    A job that was given back is not free before its time, whoever still holds its id.
+    Free is what holds leave to start (see `admission`); the claim uses it up. So whoever still holds the
+    id of a job that was given back, paused, cancelled or claimed gets nothing by it.
     """
     system_only(scope)
     # With the run locked, the condition sees what a cancel or another claim has just committed.
@@ -102,11 +55,16 @@ async def claim(
         update(job_runs)
         .where(
             job_runs.c.job_id == job_id,
-            or_(job_runs.c.lease_until.is_(None), job_runs.c.lease_until <= now),
-            or_(job_runs.c.wake_at.is_(None), job_runs.c.wake_at <= now),
+            job_runs.c.admitted_at.is_not(None),
             exists().where(agent_jobs.c.id == job_id, agent_jobs.c.status == JobStatus.PENDING),
         )
-        .values(fence=job_runs.c.fence + 1, lease_owner=owner, lease_until=now + lease, wake_at=None)
+        .values(
+            fence=job_runs.c.fence + 1,
+            lease_owner=owner,
+            lease_until=now + lease,
+            admitted_at=None,
+            wake_at=None,
+        )
     )
     if taken.rowcount != 1:
         return None
@@ -134,17 +92,18 @@ async def claim(
 async def renew(
     scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, now: datetime, lease: timedelta
 ) -> str | None:
-    """Extend the lease to now + *lease*; returns the reason when somebody asked to cancel the job.
+    """Extend the lease to now + *lease*, never shorten it; returns the reason when the job is to end.
 
     Raises:
         LeaseLost: The job has another owner by now, or none.
     """
+    until = literal(now + lease, UtcTimestamp())
     result = await connection.execute(
         update(job_runs)
         .where(job_runs.c.job_id == job.id, job_runs.c.fence == job.fence)
         .where(exists().where(agent_jobs.c.id == job.id, agent_jobs.c.status == JobStatus.RUNNING))
         .where(exists().where(agent_jobs.c.id == job.id, within(scope, agent_jobs)))
-        .values(lease_until=now + lease)
+        .values(lease_until=case((job_runs.c.lease_until > until, job_runs.c.lease_until), else_=until))
     )
     if result.rowcount != 1:
         raise LeaseLost(job.id)
@@ -183,6 +142,7 @@ async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> l
     for row in (await connection.execute(statement)).all():
         has_moved = await _has_moved(connection, row.job_id, row.fence)
         crashes = 0 if has_moved else row.crashes_without_progress + 1
+        is_quarantined = crashes >= MAX_CRASHES_WITHOUT_PROGRESS
         fenced = await connection.execute(
             update(job_runs)
             .where(
@@ -195,12 +155,14 @@ async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> l
                 lease_owner=None,
                 lease_until=None,
                 admitted_at=None,
+                lease_losses=job_runs.c.lease_losses + 1,
                 crashes_without_progress=crashes,
+                quarantined_at=now if is_quarantined else job_runs.c.quarantined_at,
             )
         )
         if fenced.rowcount == 1:
             await jobs.wait_again(connection, row.job_id, By.REAPER, now=now)
-            reaped.append(Reaped(row.job_id, is_quarantined=crashes >= MAX_CRASHES_WITHOUT_PROGRESS))
+            reaped.append(Reaped(row.job_id, is_quarantined=is_quarantined))
     return reaped
 
 

@@ -1,12 +1,14 @@
 """Submitting: one transaction makes the AgentIssue (or finds it), the AgentJob and what belongs to it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import events
+from bot.db import bell, events
 from bot.db.scope import within
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
 from bot.domain.enums import IssueSource, IssueStatus, JobStatus, Phase
@@ -24,6 +26,15 @@ class Submission:
     origin: Origin
     triage: Triage
     authority: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Who does a job, and how soon (1 most urgent, 10 least)."""
+
+    agent_type: str
+    model: str
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +58,42 @@ async def submit(
     if known is not None:
         return known
     issue_id = await _issue(scope, connection, submission, now)
-    job_id = new_id(now)
     triage = submission.triage
+    work = Work(triage.agent_type, triage.model, PRIORITY_NUMBERS[triage.priority.value])
+    source = _origin_row(submission.origin)
+    return await add_job(scope, connection, issue_id, work, source, authority=submission.authority, now=now)
+
+
+async def add_job(
+    scope: Scope,
+    connection: AsyncConnection,
+    issue_id: str,
+    work: Work,
+    source: Mapping[str, Any],
+    *,
+    authority: str,
+    now: datetime,
+) -> Submitted:
+    """Make a job that waits, with its run, its origin (*source*, by column keys) and its event."""
+    job_id = new_id(now)
     await connection.execute(
         insert(agent_jobs).values(
             id=job_id,
             issue_id=issue_id,
-            agent_type=triage.agent_type,
-            model=triage.model,
+            agent_type=work.agent_type,
+            model=work.model,
             status=JobStatus.PENDING,
-            priority=PRIORITY_NUMBERS[triage.priority.value],
+            priority=work.priority,
             organization_id=scope.organization_id,
             config={},
             created_at=now,
             updated_at=now,
         )
     )
-    await connection.execute(
-        insert(job_runs).values(job_id=job_id, phase=Phase.WAITING, authority=submission.authority)
-    )
-    await connection.execute(insert(job_origins).values(job_id=job_id, **_origin_row(submission.origin)))
+    await connection.execute(insert(job_runs).values(job_id=job_id, phase=Phase.WAITING, authority=authority))
+    await connection.execute(insert(job_origins).values({**source, "job_id": job_id}))
     await events.append(scope, connection, "job.submitted", now=now, issue_id=issue_id, job_id=job_id)
+    await bell.ring(connection)
     return Submitted(issue_id, job_id, is_new=True)
 
 
@@ -95,14 +121,7 @@ async def _issue(scope: Scope, connection: AsyncConnection, submission: Submissi
     found = (await connection.execute(statement)).first()
     triage, snapshot = submission.triage, submission.origin.snapshot
     if found is not None:
-        if found.status in FINAL_ISSUES or found.status is IssueStatus.PENDING:
-            by = By.SUBMIT if found.status is IssueStatus.PENDING else By.PERSON
-            check_issue(found.status, IssueStatus.QUEUED, by)
-            await connection.execute(
-                update(agent_issues)
-                .where(agent_issues.c.id == found.id)
-                .values(status=IssueStatus.QUEUED, updated_at=now)
-            )
+        await queue_issue(connection, found.id, found.status, now=now)
         return str(found.id)
     issue_id = new_id(now)
     await connection.execute(
@@ -124,6 +143,20 @@ async def _issue(scope: Scope, connection: AsyncConnection, submission: Submissi
     return issue_id
 
 
+async def queue_issue(
+    connection: AsyncConnection, issue_id: str, status: IssueStatus, *, now: datetime
+) -> None:
+    """An issue in *status* gets another job: one that ended is queued again, one at work stays there."""
+    if status not in FINAL_ISSUES | {IssueStatus.PENDING}:
+        return
+    check_issue(status, IssueStatus.QUEUED, By.SUBMIT if status is IssueStatus.PENDING else By.PERSON)
+    await connection.execute(
+        update(agent_issues)
+        .where(agent_issues.c.id == issue_id)
+        .values(status=IssueStatus.QUEUED, updated_at=now)
+    )
+
+
 def _origin_row(origin: Origin) -> Json:
     return {
         "repository_id": origin.repository_id,
@@ -136,6 +169,7 @@ def _origin_row(origin: Origin) -> Json:
         "trigger": origin.trigger,
         "trigger_key": origin.trigger_key,
         "open_key": origin.open_key,
+        "write_key": origin.write_key,
         "comment_id": origin.comment_id,
         "delivery_id": origin.delivery_id,
         "head_sha": origin.head_sha,

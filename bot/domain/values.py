@@ -8,6 +8,9 @@ from bot.domain.enums import IssuePriority, IssueType, Phase, ThreadKind, Tier
 
 Json: TypeAlias = dict[str, Any]
 
+WRITING_VERBS = frozenset({"fix"})
+"""The verbs whose jobs change code."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -83,6 +86,11 @@ class Origin:
     def open_key(self) -> str:
         """The key that only one open job may hold."""
         return f"{self.repository_id}:{self.number}:{self.verb}"
+
+    @property
+    def write_key(self) -> str | None:
+        """What the job may write code to; one job at a time holds it. None: it writes no code."""
+        return f"{self.repository_id}:{self.number}" if self.verb in WRITING_VERBS else None
 
 
 @dataclass(frozen=True, slots=True)

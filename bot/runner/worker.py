@@ -135,7 +135,7 @@ class Worker:
                 connection,
                 now=self.clock.now(),
                 readmit_after=timedelta(seconds=self.lease_seconds),
-                limit=free_places,
+                places=free_places,
             )
         await self.engine.push(admitted)
 

@@ -1,7 +1,6 @@
 """A job on its way to the end; nothing of it can be written by somebody who lost it."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -206,7 +205,7 @@ class TestCancel:
         assert await _cancel(database) == [job.id]
         assert await states(database, job.id) == (JobStatus.PENDING, IssueStatus.QUEUED)
         async with database.write() as connection:
-            admitted = await schedule.admit(SYSTEM, connection, now=NOW, readmit_after=timedelta(seconds=60))
+            admitted = await schedule.admit(SYSTEM, connection, now=NOW, readmit_after=MINUTE, places=9)
         assert admitted == [job.id]
 
     async def test_a_follow_up_that_never_started_leaves_the_review_open(self, database: Database) -> None:

@@ -30,9 +30,9 @@ from tests.db.runs import end_job, run_row
 SECOND = timedelta(seconds=1)
 
 
-async def _admit(database: Database, now: datetime = NOW, *, limit: int = 100) -> list[str]:
+async def _admit(database: Database, now: datetime = NOW, *, places: int = 100) -> list[str]:
     async with database.write() as connection:
-        return await schedule.admit(SYSTEM, connection, now=now, readmit_after=STALE, limit=limit)
+        return await schedule.admit(SYSTEM, connection, now=now, readmit_after=STALE, places=places)
 
 
 async def _renew(database: Database, job: ClaimedJob, now: datetime = NOW) -> str | None:

@@ -33,14 +33,20 @@ from tests.db.runs import end_job, event_kinds, run_row
 SECOND = timedelta(seconds=1)
 
 
-async def _admit(database: Database, now: datetime = NOW, *, limit: int = 100) -> list[str]:
+async def _admit(database: Database, now: datetime = NOW, *, places: int = 100) -> list[str]:
     async with database.write() as connection:
-        return await schedule.admit(SYSTEM, connection, now=now, readmit_after=STALE, limit=limit)
+        return await schedule.admit(SYSTEM, connection, now=now, readmit_after=STALE, places=places)
 
 
 async def _claim(database: Database, job_id: str, now: datetime = NOW) -> ClaimedJob | None:
     async with database.write() as connection:
         return await schedule.claim(SYSTEM, connection, job_id, "w2", now=now, lease=LEASE)
+
+
+async def _admitted(database: Database, tenant: Tenant) -> str:
+    made = await make_job(database, tenant)
+    assert await _admit(database) == [made.job_id]
+    return made.job_id
 
 
 async def _reap(database: Database, now: datetime = NOW + MINUTE) -> list[Reaped]:
@@ -95,7 +101,7 @@ class TestAdmit:
         busy, quiet = await make_tenant(database, 1, 100), await make_tenant(database, 2, 200)
         await _several(database, busy, range(1, 12))
         (low,) = await _several(database, quiet, range(1, 2))
-        assert low in await _admit(database, limit=ORGANIZATION_CAP + 1)
+        assert low in await _admit(database, places=ORGANIZATION_CAP + 1)
 
     async def test_a_job_waits_until_its_time(self, database: Database) -> None:
         job = await start_job(database, await make_tenant(database))
@@ -125,10 +131,10 @@ class TestAdmit:
         await _several(database, tenant, range(1, 4))
 
         async def admit(connection: AsyncConnection) -> list[str]:
-            return await schedule.admit(SYSTEM, connection, now=NOW, readmit_after=STALE)
+            return await schedule.admit(SYSTEM, connection, now=NOW, readmit_after=STALE, places=100)
 
         async def admit_later(connection: AsyncConnection) -> list[str]:
-            return await schedule.admit(SYSTEM, connection, now=NOW + SECOND, readmit_after=STALE)
+            return await schedule.admit(SYSTEM, connection, now=NOW + SECOND, readmit_after=STALE, places=100)
 
         first, second = await overlap(database, admit, admit_later)
         assert (len(first), second) == (ORGANIZATION_CAP, [])
@@ -136,7 +142,7 @@ class TestAdmit:
     async def test_it_belongs_to_no_tenant(self, database: Database) -> None:
         with pytest.raises(ValueError, match="no tenant"):
             async with database.write() as connection:
-                await schedule.admit(Scope("o"), connection, now=NOW, readmit_after=STALE)
+                await schedule.admit(Scope("o"), connection, now=NOW, readmit_after=STALE, places=100)
 
 
 class TestClaim:
@@ -169,28 +175,31 @@ class TestClaim:
             assert await connection.scalar(select(agent_jobs.c.started_at)) == NOW
 
     async def test_of_two_at_once_one_gets_it(self, database: Database) -> None:
-        made = await make_job(database, await make_tenant(database))
+        job_id = await _admitted(database, await make_tenant(database))
 
         async def take(connection: AsyncConnection) -> ClaimedJob | None:
-            return await schedule.claim(SYSTEM, connection, made.job_id, "w", now=NOW, lease=LEASE)
+            return await schedule.claim(SYSTEM, connection, job_id, "w", now=NOW, lease=LEASE)
 
         first, second = await overlap(database, take, take)
         assert first is not None
         assert second is None
 
     async def test_of_twenty_at_once_one_gets_it(self, database: Database) -> None:
-        made = await make_job(database, await make_tenant(database))
-        claimed = await asyncio.gather(*(_claim(database, made.job_id) for _ in range(20)))
+        job_id = await _admitted(database, await make_tenant(database))
+        claimed = await asyncio.gather(*(_claim(database, job_id) for _ in range(20)))
         assert sum(job is not None for job in claimed) == 1
 
-    async def test_a_job_that_was_given_back_is_not_free_before_its_time(self, database: Database) -> None:
+    async def test_a_job_that_was_given_back_is_free_once_it_is_admitted_again(
+        self, database: Database
+    ) -> None:
         job = await start_job(database, await make_tenant(database))
         await _give_back(database, job, NOW + MINUTE)
-        assert await _claim(database, job.id) is None
+        assert await _claim(database, job.id, NOW + MINUTE) is None
+        await _admit(database, NOW + MINUTE)
         assert await _claim(database, job.id, NOW + MINUTE) is not None
 
     async def test_a_job_that_is_being_cancelled_is_not_free(self, database: Database) -> None:
-        made = await make_job(database, await make_tenant(database))
+        job_id = await _admitted(database, await make_tenant(database))
 
         async def stop(connection: AsyncConnection) -> list[str]:
             return await cancel.request_cancel(
@@ -198,11 +207,11 @@ class TestClaim:
             )
 
         async def take(connection: AsyncConnection) -> ClaimedJob | None:
-            return await schedule.claim(SYSTEM, connection, made.job_id, "w", now=NOW, lease=LEASE)
+            return await schedule.claim(SYSTEM, connection, job_id, "w", now=NOW, lease=LEASE)
 
         cancelled, claimed = await overlap(database, stop, take)
-        assert (cancelled, claimed) == ([made.job_id], None)
-        assert await states(database, made.job_id) == (JobStatus.CANCELLED, IssueStatus.CANCELLED)
+        assert (cancelled, claimed) == ([job_id], None)
+        assert await states(database, job_id) == (JobStatus.CANCELLED, IssueStatus.CANCELLED)
 
     async def test_a_job_that_nobody_knows_is_not_free(self, database: Database) -> None:
         assert await _claim(database, "01ARZ3NDEKTSV4RRFFQ69G5FAV") is None
@@ -210,9 +219,9 @@ class TestClaim:
     async def test_an_issue_in_a_state_that_cannot_be_worked_on_stops_the_claim(
         self, database: Database
     ) -> None:
-        made = await make_job(database, await make_tenant(database))
+        job_id = await _admitted(database, await make_tenant(database))
         async with database.write() as connection:
             await connection.execute(update(agent_issues).values(status=IssueStatus.COMPLETED))
         with pytest.raises(WrongTransition):
-            await _claim(database, made.job_id)
-        assert await states(database, made.job_id) == (JobStatus.PENDING, IssueStatus.COMPLETED)
+            await _claim(database, job_id)
+        assert await states(database, job_id) == (JobStatus.PENDING, IssueStatus.COMPLETED)

@@ -23,7 +23,7 @@ class Bug(KeyError):
 
 async def claimed(stack: Stack, job_id: str) -> ClaimedJob:
     """The job, owned by this worker."""
-    job = await stack.runner.claim(job_id)
+    job = await stack.claim(job_id)
     assert job is not None
     return job
 

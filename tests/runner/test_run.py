@@ -62,9 +62,9 @@ async def test_an_answer_ends_in_the_comment(world: World, stack: Stack, job_id:
 
 
 async def test_a_job_that_is_not_free_is_left_alone(world: World, stack: Stack, job_id: str) -> None:
-    assert await stack.runner.claim(job_id) is not None
-    assert await stack.runner.claim(job_id) is None
-    assert await stack.runner.claim("01NOBODY") is None
+    assert await stack.claim(job_id) is not None
+    assert await stack.claim(job_id) is None
+    assert await stack.claim("01NOBODY") is None
 
 
 # ── ends in words ────────────────────────────────────────────────────────────────────────────────
@@ -246,7 +246,7 @@ async def test_a_wish_to_cancel_stops_the_work_within_a_heartbeat(
 async def test_a_wish_to_cancel_that_comes_before_the_change_is_sent_holds_it_back(
     world: World, stack: Stack, job_id: str
 ) -> None:
-    job = await stack.runner.claim(job_id)
+    job = await stack.claim(job_id)
     assert job is not None
     lease = stack.runner._lease(job)
     await stack.publishing.announce(job, lease)
@@ -271,7 +271,7 @@ async def test_a_model_that_stays_away_costs_an_attempt_and_the_last_ends_in_wor
         facts = await attempt(world, stack, job_id)
         assert (facts.status, facts.attempts, facts.waits_seconds) == (JobStatus.PENDING, number, waits)
         assert (facts.issue_status, facts.error) == (IssueStatus.QUEUED, "The model is overloaded")
-        assert await stack.runner.claim(job_id) is None
+        assert await stack.claim(job_id) is None
         world.clock.advance(waits)
     facts = await attempt(world, stack, job_id)
     assert (facts.status, facts.cause, facts.attempts) == (JobStatus.FAILED, Cause.MODEL_ERROR, 3)

@@ -20,7 +20,7 @@ from tests.runner.stands import call
 @pytest.fixture
 async def job(stack: Stack, job_id: str) -> ClaimedJob:
     """A job that this worker owns."""
-    found = await stack.runner.claim(job_id)
+    found = await stack.claim(job_id)
     assert found is not None
     return found
 

@@ -177,7 +177,7 @@ async def test_no_job_ends_the_worker_however_broken_its_end_is(
 async def test_what_a_lost_worker_left_behind_is_taken_up(world: World, stack: Stack, job_id: str) -> None:
     world.model.turns[:] = ANSWER
     async with world.stack("lost") as lost:
-        assert await lost.runner.claim(job_id) is not None
+        assert await lost.claim(job_id) is not None
     world.clock.advance(LEASE_SECONDS + 1)
     async with at_work(world, stack) as shop:
         assert await shop.until_ended(job_id) is Cause.NO_CHANGE_NEEDED

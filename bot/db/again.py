@@ -1,0 +1,96 @@
+"""An ended job once more: a new AgentJob on the same AgentIssue, with the same origin."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db import submit
+from bot.db.scope import within
+from bot.db.submit import Submitted, Work
+from bot.db.tables import agent_issues, agent_jobs, job_origins
+from bot.domain.states import FINAL_JOBS
+from bot.domain.values import Scope
+from bot.errors import UserError
+
+
+async def again(
+    scope: Scope,
+    connection: AsyncConnection,
+    job_id: str,
+    *,
+    authority: str,
+    trigger_key: str,
+    now: datetime,
+) -> Submitted:
+    """Ask for the work of an ended job again, on the word of *authority*.
+
+    The same *trigger_key* finds the job that it made the first time. Of two callers at one time the
+    loser gets an IntegrityError, rolls back, and finds the winner's job when it calls again.
+
+    Raises:
+        UserError: There is no such job, it has not ended, or another job of its verb is open in the thread.
+    """
+    seen = await _made_by(scope, connection, trigger_key)
+    if seen is not None:
+        return seen
+    found = await _job(scope, connection, job_id)
+    open_key = f"{found.repository_id}:{found.number}:{found.verb}"
+    await _refuse_beside(connection, open_key)
+    await submit.queue_issue(connection, found.issue_id, found.issue_status, now=now)
+    source = {key: getattr(found, key) for key in job_origins.c.keys()}  # noqa: SIM118 (no mapping)
+    return await submit.add_job(
+        Scope(found.organization_id),
+        connection,
+        found.issue_id,
+        Work(found.agent_type, found.model, found.priority),
+        {**source, "trigger_key": trigger_key, "open_key": open_key},
+        authority=authority,
+        now=now,
+    )
+
+
+async def _made_by(scope: Scope, connection: AsyncConnection, trigger_key: str) -> Submitted | None:
+    statement = (
+        select(agent_jobs.c.id, agent_jobs.c.issue_id)
+        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
+        .where(job_origins.c.trigger_key == trigger_key, within(scope, agent_jobs))
+    )
+    row = (await connection.execute(statement)).first()
+    return None if row is None else Submitted(row.issue_id, row.id, is_new=False)
+
+
+async def _job(scope: Scope, connection: AsyncConnection, job_id: str) -> Any:
+    """The ended job with its origin and the state of its issue."""
+    statement = (
+        select(
+            job_origins,
+            agent_jobs.c.issue_id,
+            agent_jobs.c.organization_id,
+            agent_jobs.c.status,
+            agent_jobs.c.agent_type,
+            agent_jobs.c.model,
+            agent_jobs.c.priority,
+            agent_issues.c.status.label("issue_status"),
+        )
+        .join(agent_jobs, agent_jobs.c.id == job_origins.c.job_id)
+        .join(agent_issues, agent_issues.c.id == agent_jobs.c.issue_id)
+        .where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
+    )
+    found = (await connection.execute(statement)).first()
+    if found is None:
+        message = "there is no such job"
+        raise UserError(message)
+    if found.status not in FINAL_JOBS:
+        message = f"this job is {found.status.value} and has not ended; cancel it first, or wait"
+        raise UserError(message)
+    return found
+
+
+async def _refuse_beside(connection: AsyncConnection, open_key: str) -> None:
+    """Refuse while another job of the same verb is open in the thread."""
+    other = await connection.scalar(select(job_origins.c.job_id).where(job_origins.c.open_key == open_key))
+    if other is not None:
+        message = f"job {other} of the same thread is open; cancel it first, or wait"
+        raise UserError(message)
