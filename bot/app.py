@@ -13,6 +13,7 @@ from typing import Any, Final
 from bot import logs
 from bot.config import Role, Settings, from_json, report
 from bot.config_database import passwords
+from bot.config_keys import SAFE_WEBHOOK_SECRET_CHARS
 from bot.errors import ConfigError
 from bot.process import Doorbell, enter_child
 
@@ -70,6 +71,7 @@ async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | 
     from bot.web.server import serve
     from bot.web.status import DatabaseStatus
 
+    _warn_of_short_secrets(settings)
     database = Database(settings.database_url)
     silence_seconds = max(30.0, 3 * settings.heartbeat_seconds)
     clock = SystemClock()
@@ -88,6 +90,15 @@ async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | 
     finally:
         await inbox.close()
         await database.close()
+
+
+def _warn_of_short_secrets(settings: Settings) -> None:
+    """A webhook secret that can be guessed lets anybody start work: say so at every start."""
+    if any(len(secret.reveal()) < SAFE_WEBHOOK_SECRET_CHARS for secret in settings.github_webhook_secrets):
+        remedy = "make one with `openssl rand -hex 32` and set the same in the App's webhook settings"
+        logs.get(__name__).warning(
+            "webhook_secret_short", fewer_than_characters=SAFE_WEBHOOK_SECRET_CHARS, remedy=remedy
+        )
 
 
 async def run_worker(settings: Settings, bell: Doorbell | None) -> None:

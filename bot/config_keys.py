@@ -11,7 +11,9 @@ from bot.config_forms import BadValue, Secret
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 _KINDS = frozenset({"RSA PRIVATE KEY", "PRIVATE KEY"})
 _REMEDY = "give the .pem file that GitHub let you download: its text, its path, or the text as base64"
-_MIN_WEBHOOK_SECRET_CHARS = 16
+# Fewer are refused; fewer than the second are taken with a warning at every start.
+_MIN_WEBHOOK_SECRET_CHARS = 8
+SAFE_WEBHOOK_SECRET_CHARS = 16
 _MAX_KEY_BYTES = 65_536
 _DER_SEQUENCE = 0x30
 _DER_LONG_FORM = 0x82
@@ -36,7 +38,7 @@ def private_keys(text: str) -> tuple[Secret, ...]:
 
 
 def webhook_secrets(text: str) -> tuple[Secret, ...]:
-    """Read secrets with commas between them; each must have at least 16 characters."""
+    """Read secrets with commas between them; each must have at least 8 characters."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or min(map(len, parts)) < _MIN_WEBHOOK_SECRET_CHARS:
         raise BadValue(
@@ -87,11 +89,10 @@ def _decoded(part: str) -> str | None:
 
 
 def _read(part: str) -> str:
-    path = Path(part).expanduser()
     try:
-        with path.open("rb") as file:
+        with Path(part).expanduser().open("rb") as file:
             return file.read(_MAX_KEY_BYTES).decode()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: `~name` of a user who is not there
         # The part may be a mangled key and no path at all, so it is not shown.
         raise BadValue(
             "it is neither PEM text, nor base64 of it, nor the path of a readable file", _REMEDY

@@ -46,7 +46,7 @@ GITHUB_OPTIONS = (
         "github_webhook_secrets",
         webhook_secrets,
         "",
-        "The App's webhook secret, at least 16 characters. Two during a change, with a comma.",
+        "The App's webhook secret, 8 characters at least, better 16. Two during a change, with a comma.",
         is_secret=True,
     ),
     Option(

@@ -112,7 +112,7 @@ def test_the_report_has_a_line_for_each_problem_and_no_secret() -> None:
     head, secret, port = text.splitlines()
     assert head == "The configuration has 2 problems; nothing was started."
     assert secret.startswith(
-        "  GITHUB_WEBHOOK_SECRET: a secret has fewer than 16 characters. To mend it, make"
+        "  GITHUB_WEBHOOK_SECRET: a secret has fewer than 8 characters. To mend it, make"
     )
     assert port == "  PORT: 'http' cannot be used here. To mend it, write a whole number from 0 to 65535."
 
