@@ -17,6 +17,7 @@ from bot.db import submit, tables, tenants
 from bot.db.database import Database
 from bot.db.submit import Submission
 from bot.db.tenants import Tenant
+from bot.domain.clock import Clock
 from bot.domain.enums import (
     Cause,
     IssuePriority,
@@ -28,6 +29,7 @@ from bot.domain.enums import (
     ThreadKind,
 )
 from bot.domain.intents import SaveInstallation
+from bot.domain.ports import Model
 from bot.domain.values import Actor, ClaimedJob, Json, Origin, RepositoryRef, Scope, Snapshot, Triage
 from bot.github.app import GitHubApp
 from bot.intake.gate import PermissionGate
@@ -41,18 +43,16 @@ from bot.runner.work import Work
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.forge import Forge
 from bot.standin.forge.state import Thread
+from tests.chaos.fuse import Fuse, FusedClock, FusedDatabase, FusedModel, FusedWorkspace, fused_session
 from tests.fakes import ManualClock
 from tests.openapi import check_all
 from tests.publish.conftest import Templates, keys_are_parsed_once, templates  # noqa: F401 (fixtures)
 from tests.runner.stands import (
     HEARTBEAT_SECONDS,
     DictWorkspace,
-    Fuse,
-    FusedDatabase,
     PlayedModel,
     TickClock,
     call,
-    fused_session,
 )
 
 REPOSITORY = "octo/pets"
@@ -101,6 +101,7 @@ class Stack:
     publishing: Publishing
     ending: Ending
     runner: Runner
+    clock: Clock
 
 
 @dataclass
@@ -116,6 +117,8 @@ class World:
     model: PlayedModel = field(default_factory=lambda: PlayedModel(*PROPOSE))
     space: DictWorkspace = field(default_factory=lambda: DictWorkspace(FILES))
     threads: dict[str, int] = field(default_factory=dict)
+    served: Model | None = None
+    """Asked in place of `model` where a test has one behind a server."""
 
     async def submit(self, title: str = "The dog meows") -> str:
         """A person asks for work on a new issue; the job's id."""
@@ -202,14 +205,16 @@ class World:
         database = self.database if fuse is None else FusedDatabase(self.database_url, fuse)
         session = aiohttp.ClientSession() if fuse is None else fused_session(fuse)
         try:
-            yield self._stack(owner, database, session)
+            yield self._stack(owner, database, session, fuse)
         finally:
             await session.close()
             if fuse is not None:
                 await database.close()
 
-    def _stack(self, owner: str, database: Database, session: aiohttp.ClientSession) -> Stack:
-        forge, clock = self.forge, self.clock
+    def _stack(
+        self, owner: str, database: Database, session: aiohttp.ClientSession, fuse: Fuse | None
+    ) -> Stack:
+        forge, clock = self.forge, self.clock if fuse is None else FusedClock(self.clock, fuse)
         app = GitHubApp(
             api_url=forge.api_url,
             app_id=forge.app_id,
@@ -218,13 +223,14 @@ class World:
             clock=clock,
         )
         gate = PermissionGate(app, clock)
+        model: Model = self.served or self.model
         work = Work(
             database=database,
             app=app,
             gate=gate,
-            workspace=self.space,
+            workspace=self.space if fuse is None else FusedWorkspace(self.space, fuse),
             registry=registry.load(),
-            model=self.model,
+            model=model if fuse is None else FusedModel(model, fuse),
             clock=clock,
             verify_timeout_seconds=60.0,
             backoff_seconds=2.0,
@@ -235,7 +241,7 @@ class World:
         ending = Ending(database, publishing, partial(_voice, forge.git_url), clock)
         times = Times(LEASE_SECONDS, HEARTBEAT_SECONDS, BACKOFF_SECONDS)
         runner = Runner(database, work, ending, clock, times, owner, jitter=lambda: 0.0)
-        return Stack(database, app, gate, work, publishing, ending, runner)
+        return Stack(database, app, gate, work, publishing, ending, runner, clock)
 
 
 async def _hand(app: GitHubApp) -> Hand:

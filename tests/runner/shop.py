@@ -84,7 +84,7 @@ class Shop:
 
 def make_worker(world: World, stack: Stack, **changes: Any) -> Worker:
     """A worker of real parts."""
-    database, clock = stack.database, world.clock
+    database, clock = stack.database, stack.clock
     intake = Intake(
         database=database,
         gate=stack.gate,
@@ -130,11 +130,17 @@ async def at_work(world: World, stack: Stack, **changes: Any) -> AsyncIterator[S
             await shop.close()
 
 
-async def label_an_issue(world: World) -> int:
+async def label_an_issue(world: World, title: str = "The dog meows", sender: str = "maria") -> int:
     """A person labels an issue; its delivery is stored as the web process does."""
     world.forge.set_webhook("http://127.0.0.1:1/nobody", "secret")
-    number = await world.forge.open_issue(REPOSITORY, "maria", "The dog meows", "It should bark.")
-    await world.forge.add_label(REPOSITORY, number, "agent", "maria")
+    number = await world.forge.open_issue(REPOSITORY, "maria", title, "It should bark.")
+    await world.forge.add_label(REPOSITORY, number, "agent", sender)
+    await store_last_delivery(world)
+    return number
+
+
+async def store_last_delivery(world: World) -> None:
+    """Take in what the forge sent last, as the web process does."""
     sent = world.forge.deliveries[-1]
     delivery = IncomingDelivery(
         target_type="integration",
@@ -149,7 +155,6 @@ async def label_an_issue(world: World) -> int:
         state=DeliveryState.RECEIVED,
     )
     await Inbox(world.database).store(delivery)
-    return number
 
 
 async def job_ids(world: World) -> list[str]:

@@ -1,15 +1,11 @@
-"""Small stand-ins that the runner meets by protocol: a clock, a model, a workspace, a power supply."""
+"""Small stand-ins that the runner meets by protocol: a clock, a model, a workspace, a shaky database."""
 
 import asyncio
 import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import aiohttp
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -171,58 +167,6 @@ class DictWorkspace(Workspace):
 
     async def discard(self, checkout: Checkout) -> None:
         self.discarded.append(checkout.tree.name)
-
-
-class PowerCut(BaseException):
-    """The machine is gone; nobody catches this."""
-
-
-@dataclass
-class Fuse:
-    """Counts steps (transactions and requests, before and after each) and blows at the chosen one."""
-
-    blows_at: int | None = None
-    steps: list[str] = field(default_factory=list)
-
-    def pass_through(self, step: str) -> None:
-        """Note a step; the power is gone from the chosen one on."""
-        self.steps.append(step)
-        if self.blows_at is not None and len(self.steps) >= self.blows_at:
-            raise PowerCut(step)
-
-
-class FusedDatabase(Database):
-    """A database whose writes may be cut before they begin and after they are committed."""
-
-    def __init__(self, url: str, fuse: Fuse) -> None:
-        super().__init__(url)
-        self._fuse = fuse
-
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        self._fuse.pass_through("before a write")
-        async with super().write() as connection:
-            yield connection
-        self._fuse.pass_through("after a write")
-
-
-def fused_session(fuse: Fuse) -> aiohttp.ClientSession:
-    """A session whose requests may be cut before they are sent and after they were answered."""
-
-    async def before(_: aiohttp.ClientSession, __: SimpleNamespace, sent: Any) -> None:
-        fuse.pass_through(f"before {sent.method} {sent.url.path}")
-
-    async def after(_: aiohttp.ClientSession, __: SimpleNamespace, answered: Any) -> None:
-        try:
-            fuse.pass_through(f"after {answered.method} {answered.url.path}")
-        except PowerCut:
-            answered.response.close()
-            raise
-
-    traced = aiohttp.TraceConfig()
-    traced.on_request_start.append(before)
-    traced.on_request_end.append(after)
-    return aiohttp.ClientSession(trace_configs=[traced])
 
 
 class ShakyDatabase(Database):
