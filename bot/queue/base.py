@@ -38,7 +38,9 @@ class QueueEngine(Protocol):
         """Begin; an engine whose server is away begins too, and goes on trying."""
 
     async def push(self, job_ids: Sequence[str]) -> None:
-        """Hand over *job_ids* in this order; an id that is waiting or at work is not added again.
+        """Hand over *job_ids* in this order; an id that waits in the engine is not added again.
+
+        One that is still at work there may be left as it is.
 
         Raises:
             RetryLater: The engine did not take them; they have to be admitted again.
