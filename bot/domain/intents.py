@@ -49,6 +49,16 @@ class CancelJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class EndReview:
+    """A pull request was merged, or closed without; if it is ours, people have decided on it."""
+
+    repository: RepositoryRef
+    installation_id: int
+    number: int
+    is_merged: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PostHelp:
     """Answer `/agent help`, or a command nobody knows (`problem` then shows where it fails)."""
 
@@ -81,4 +91,4 @@ class RemoveInstallation:
     installation_id: int
 
 
-Intent: TypeAlias = StartJob | CancelJobs | PostHelp | SaveInstallation | RemoveInstallation
+Intent: TypeAlias = StartJob | CancelJobs | EndReview | PostHelp | SaveInstallation | RemoveInstallation

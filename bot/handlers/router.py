@@ -26,6 +26,7 @@ ROUTES: tuple[Route, ...] = (
     Route("issues", "closed", closing.ended, people_only=False),
     Route("issues", "deleted", closing.ended, people_only=False),
     Route("issues", "transferred", closing.ended, people_only=False),
+    Route("pull_request", "closed", closing.pull_closed, people_only=False),
     Route("installation", "created", installations.saved, people_only=False),
     Route("installation", "deleted", installations.removed, people_only=False),
     Route("installation", "suspend", installations.saved, people_only=False),
@@ -34,11 +35,12 @@ ROUTES: tuple[Route, ...] = (
     Route("installation_repositories", "added", installations.repositories_changed, people_only=False),
     Route("installation_repositories", "removed", installations.repositories_changed, people_only=False),
 )
+_HANDLED = frozenset((route.name, route.action) for route in ROUTES)
 
 
 def is_handled(name: str, action: str | None) -> bool:
     """Whether any row answers this event; others are stored as IGNORED."""
-    return any((route.name, route.action) == (name, action) for route in ROUTES)
+    return (name, action) in _HANDLED
 
 
 def route(event: Event, *, own_app_id: int | None) -> list[Intent]:

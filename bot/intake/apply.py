@@ -7,9 +7,10 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import logs
-from bot.db import cancel, operations, submit, tenants
+from bot.db import cancel, operations, reviews, submit, tenants, uninstall
 from bot.db.database import Database
 from bot.db.operations import Frozen
+from bot.db.reviews import Review
 from bot.db.submit import Submission
 from bot.db.tenants import Tenant
 from bot.domain import triage
@@ -17,6 +18,7 @@ from bot.domain.clock import Clock
 from bot.domain.enums import IssueSource, OperationKind
 from bot.domain.intents import (
     CancelJobs,
+    EndReview,
     Intent,
     PostHelp,
     RemoveInstallation,
@@ -56,7 +58,9 @@ class Intake:
             case PostHelp():
                 return await self._help(intent)
             case CancelJobs():
-                return await self._ending(intent)
+                return partial(self._cancel, intent) if await self._is_confirmed(intent) else None
+            case EndReview():
+                return await self._end_review(intent)
             case SaveInstallation():
                 return partial(self._save, intent)
             case RemoveInstallation():
@@ -160,7 +164,7 @@ class Intake:
             now=self.clock.now(),
         )
 
-    async def _ending(self, intent: CancelJobs) -> Change | None:
+    async def _is_confirmed(self, intent: CancelJobs | EndReview) -> bool:
         """An end counts only from the installation that serves the repository by our own records."""
         async with self.database.read() as connection:
             tenant = await tenants.tenant_of(
@@ -170,8 +174,20 @@ class Intake:
             log.warning(
                 "end_unconfirmed", installation_id=intent.installation_id, repository=intent.repository.id
             )
+        return tenant is not None
+
+    async def _end_review(self, intent: EndReview) -> Change | None:
+        """People have decided on a pull request; one that is not ours is of no concern."""
+        if not await self._is_confirmed(intent):
             return None
-        return partial(self._cancel, intent)
+        async with self.database.read() as connection:
+            found = await reviews.of_pull(
+                Scope.system(), connection, repository_id=intent.repository.id, number=intent.number
+            )
+        return None if found is None else partial(self._decided, intent, found)
+
+    async def _decided(self, intent: EndReview, found: Review, connection: AsyncConnection) -> None:
+        await reviews.end(Scope.system(), connection, found, is_merged=intent.is_merged, now=self.clock.now())
 
     async def _cancel(self, intent: CancelJobs, connection: AsyncConnection) -> None:
         await cancel.request_cancel(
@@ -188,18 +204,7 @@ class Intake:
         await tenants.save_installation(Scope.system(), connection, intent, now=self.clock.now())
 
     async def _remove(self, intent: RemoveInstallation, connection: AsyncConnection) -> None:
-        now = self.clock.now()
-        for repository_id in await tenants.repository_ids(Scope.system(), connection, intent.installation_id):
-            await cancel.request_cancel(
-                Scope.system(),
-                connection,
-                repository_id=repository_id,
-                number=None,
-                verb=None,
-                reason="the App was uninstalled",
-                now=now,
-            )
-        await tenants.remove_installation(Scope.system(), connection, intent.installation_id, now=now)
+        await uninstall.uninstall(Scope.system(), connection, intent.installation_id, now=self.clock.now())
 
     async def _tenant(self, installation_id: int, repository: RepositoryRef) -> Tenant | None:
         """Who an event belongs to; an installation we never heard of is confirmed with GitHub first."""

@@ -66,6 +66,8 @@ def test_a_sample_gives_intents_only_where_it_should(sample: Sample) -> None:
     expected: list[type[Intent]] = []
     if sample.event in ("installation", "installation_repositories"):
         expected = [RemoveInstallation if sample.action == "deleted" else SaveInstallation]
+    if (sample.event, sample.action) == ("pull_request", "closed") and sample.has_installation:
+        expected = [EndReview]
     assert [type(intent) for intent in found] == expected
     assert is_handled(sample.event, sample.action) or not expected
 
