@@ -10,6 +10,7 @@ import pytest
 from bot.domain.enums import ThreadKind
 from bot.domain.intents import (
     CancelJobs,
+    EndReview,
     Event,
     Intent,
     PostHelp,
