@@ -14,7 +14,7 @@ from bot import logs
 from bot.config import Role, Settings, from_json, report
 from bot.config_database import passwords
 from bot.config_keys import SAFE_WEBHOOK_SECRET_CHARS
-from bot.errors import ConfigError
+from bot.errors import ConfigError, DatabaseAway
 from bot.process import Doorbell, enter_child
 
 EXIT_MISUSED: Final = 2
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="bot.app")
     parser.add_argument("name", choices=["prepare", Role.WEB.value, Role.WORKER.value])
-    for option in ("--parent-pid", "--settings-fd", "--socket-fd", "--doorbell-fd"):
+    for option in ("--parent-pid", "--settings-fd", "--socket-fd", "--doorbell-fd", "--report-fd"):
         parser.add_argument(option, type=int)
     chosen = parser.parse_args(arguments)
     settings = from_json(enter_child(parent_pid=chosen.parent_pid, settings_fd=chosen.settings_fd))
@@ -36,9 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_process(chosen, settings))
     except ConfigError as error:
-        sys.stderr.write(report(error.problems) + "\n")
+        _tell(report(error.problems), chosen.report_fd)
         return EXIT_MISUSED
     return 0
+
+
+def _tell(text: str, report_fd: int | None) -> None:
+    """Say why this process cannot start: in its log, and, where that is a file, to the supervisor too."""
+    sys.stderr.write(f"{text}\n")
+    if report_fd is not None:
+        with contextlib.suppress(OSError):
+            os.write(report_fd, f"{text}\0".encode())
 
 
 def _process(chosen: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, None]:
@@ -53,17 +61,26 @@ def _process(chosen: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
 async def run_prepare(settings: Settings) -> None:
     """Make the database ready: migrate SQLite, ask for `issuewright migrate` on Postgres.
 
+    One that does not answer is no reason not to start: the others wait for it, each for itself.
+
     Raises:
-        ConfigError: It cannot be reached, or stands at another revision.
+        ConfigError: It refuses us, or stands at another revision.
     """
     from bot.db.readiness import prepare
 
-    await prepare(settings.database_url)
+    try:
+        await prepare(settings.database_url)
+    except DatabaseAway as error:
+        sys.stderr.write(
+            f"issuewright: the database does not answer yet ({error}); starting anyway: webhooks get "
+            "a 503 until it does\n"
+        )
 
 
 async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | None) -> None:
     """Receive until SIGTERM; holds the webhook secrets and the database, nothing else."""
     from bot.db.database import Database
+    from bot.db.readiness import until_ready
     from bot.domain.clock import SystemClock
     from bot.intake.inbox import Inbox
     from bot.web.app import make_app
@@ -86,7 +103,7 @@ async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | 
         worker_silence_seconds=silence_seconds,
     )
     try:
-        await serve(make_app(deps), listener)
+        await _beside(until_ready(settings.database_url, clock), serve(make_app(deps), listener))
     finally:
         await inbox.close()
         await database.close()
@@ -102,13 +119,51 @@ def _warn_of_short_secrets(settings: Settings) -> None:
 
 
 async def run_worker(settings: Settings, bell: Doorbell | None) -> None:
-    """Dispatch, run and publish until SIGTERM; then hand back what is not finished."""
+    """Dispatch, run and publish until SIGTERM; then hand back what is not finished.
+
+    Raises:
+        ConfigError: The settings, or the database, cannot be used.
+    """
     from bot.assembly import assembled
+    from bot.db.readiness import until_ready
+    from bot.domain.clock import SystemClock
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await _unless(stop, until_ready(settings.database_url, SystemClock()))
+    if stop.is_set():
+        return
     async with assembled(settings, bell, network=_network_variables()) as worker:
+        logs.bind(worker_id=worker.id)
         await worker.run(stop)
+
+
+async def _beside(check: Coroutine[Any, Any, None], work: Coroutine[Any, Any, None]) -> None:
+    """Do *work* to its end; what *check* raises meanwhile ends it, its end alone does not."""
+    checking, working = asyncio.create_task(check), asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({checking, working}, return_when=asyncio.FIRST_COMPLETED)
+        if checking in done:
+            checking.result()
+        await working
+    finally:
+        checking.cancel()
+        working.cancel()
+        await asyncio.gather(checking, working, return_exceptions=True)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do *work* to its end, or until *stop* is set."""
+    stopping = asyncio.create_task(stop.wait())
+    working = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+        if working in done:
+            working.result()
+    finally:
+        stopping.cancel()
+        working.cancel()
+        await asyncio.gather(stopping, working, return_exceptions=True)
 
 
 def _network_variables() -> dict[str, str]:

@@ -87,7 +87,7 @@ def postgres_url(text: str) -> str:
     if folders:
         options["host"] = folders[0] if hosts[0][1] == DEFAULT_PORT else f"{folders[0]}:{hosts[0][1]}"
     place = "" if folders else ",".join(_written(host, port) for host, port in hosts)
-    query = urlencode({key: options[key] for key in _ORDER if key in options})
+    query = urlencode([(str(key), options[key]) for key in _ORDER if key in options])
     return f"postgresql+asyncpg://{at}{place}/{quote(name, safe='')}" + (f"?{query}" if query else "")
 
 

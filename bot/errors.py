@@ -2,6 +2,7 @@
 
 IssuewrightError
 ├── ConfigError            a start cannot go on; every problem with key, form and remedy (exit 2)
+├── DatabaseAway           the database does not answer, and may later
 ├── UserError              shown in the thread or the terminal; says what to do
 ├── RetryLater             the same thing may succeed after `after_seconds`
 │   ├── RateLimited        GitHub or the model asked us to wait
@@ -39,6 +40,10 @@ class ConfigError(IssuewrightError):
         """Keep *problems* for the report."""
         super().__init__("; ".join(f"{p.key}: {p.wrong} ({p.remedy})" for p in problems))
         self.problems = problems
+
+
+class DatabaseAway(IssuewrightError):
+    """The database does not answer, and may later; the words are its own or the system's."""
 
 
 class UserError(IssuewrightError):

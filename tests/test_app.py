@@ -27,6 +27,7 @@ from bot.db import migrate
 from bot.process import Doorbell
 from tests import payloads
 from tests.keys import new_key
+from tests.postgres import Postgres
 
 SET_PDEATHSIG, SET_DUMPABLE = 1, 4
 WAIT_SECONDS = 30.0
@@ -142,13 +143,53 @@ def test_prepare_makes_the_database(settings: Settings) -> None:
 
 
 def test_prepare_says_what_is_wrong_with_the_database_and_ends_with_2(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
+    settings: Settings, postgres: Postgres, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    away = replace(settings, database_url=f"postgresql+asyncpg://me:{PASSWORD}@127.0.0.1:1/x")
-    assert app.main(child("prepare", away)) == 2
+    url = f"postgresql+asyncpg://me:{PASSWORD}@/nothing?host={postgres.folder}"
+    assert app.main(child("prepare", replace(settings, database_url=url))) == 2
     said = capsys.readouterr()
     assert "DATABASE_URL: the database cannot be used" in said.err
     assert PASSWORD not in said.err + said.out
+
+
+def test_prepare_says_that_a_database_is_away_and_lets_the_others_start(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = replace(settings, database_url=f"postgresql+asyncpg://me:{PASSWORD}@127.0.0.1:1/x")
+    assert app.main(child("prepare", away)) == 0
+    said = capsys.readouterr()
+    assert "the database does not answer yet (ConnectionRefusedError" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert PASSWORD not in said.err + said.out
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+def test_a_process_that_waits_for_the_database_is_stopped_like_any_other(
+    name: str, settings: Settings
+) -> None:
+    away = replace(settings, database_url="postgresql+asyncpg://me@127.0.0.1:1/x")
+    began = time.monotonic()
+    watching = stop_when(lambda: time.monotonic() > began + 1.0)
+    descriptors = {"socket": socket.create_server(("127.0.0.1", 0)).detach()} if name == "web" else {}
+    assert app.main(child(name, away, **descriptors)) == 0
+    watching.join()
+    assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.parametrize("name", ["web", "worker"])
+@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+def test_a_process_that_finds_another_revision_tells_its_log_and_the_supervisor(
+    name: str, settings: Settings, empty_database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = replace(settings, database_url=empty_database_url)
+    reader, writer = os.pipe()
+    descriptors = {"socket": socket.create_server(("127.0.0.1", 0)).detach()} if name == "web" else {}
+    assert app.main(child(name, wrong, report=writer, **descriptors)) == 2
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        told = pipe.read()
+    assert "issuewright migrate" in told
+    assert told.rstrip("\0") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)

@@ -18,6 +18,7 @@ from bot.errors import ConfigError, Problem, UserError
 from bot.process import Doorbell
 
 _BACKLOG: Final = 1024
+_MAX_REPORT_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +87,32 @@ def launch(plan: Launch) -> int:
     bell_of_web, bell_of_worker = Doorbell.pair()
     descriptors = {Role.WEB: {"--doorbell-fd": bell_of_web.fileno()}}
     descriptors[Role.WORKER] = {"--doorbell-fd": bell_of_worker.fileno()}
+    reports, told = os.pipe()
     if listener:
         descriptors[Role.WEB]["--socket-fd"] = listener.fileno()
     wanted = [role for role, has in ((Role.WEB, plan.has_web), (Role.WORKER, plan.has_worker)) if has]
     with Signals().installed() as signals:
         supervisor = Supervisor(signals)
         for role in wanted:
+            if plan.log_dir:
+                descriptors[role]["--report-fd"] = told
             spec = ChildSpec(role.value, to_json(plan.settings.for_role(role)), descriptors[role])
             supervisor.add(role.value, partial(_start, plan, spec))
         say(announcement(plan, listener))
-        return supervisor.run()
+        code = supervisor.run()
+    for text in _told(reports):
+        say(text)
+    return code
+
+
+def _told(reports: int) -> list[str]:
+    """What children that refused to start have said, which stands in their logs alone; each thing once."""
+    os.set_blocking(reports, False)
+    try:
+        text = os.read(reports, _MAX_REPORT_BYTES).decode(errors="replace")
+    except BlockingIOError:
+        return []
+    return list(dict.fromkeys(filter(None, text.split("\0"))))
 
 
 def announcement(plan: Launch, listener: socket.socket | None) -> str:

@@ -11,31 +11,36 @@ from bot.errors import ConfigError, Problem
 from bot.process import set_undumpable
 
 
-def run(_arguments: argparse.Namespace) -> int:
-    """Migrate, and say where the database stands; at the newest revision already, nothing happens.
+def run(arguments: argparse.Namespace) -> int:
+    """Migrate, and say where the database stands; where it stands right already, nothing happens.
 
     Raises:
-        ConfigError: The database cannot be reached or used.
+        ConfigError: The database cannot be reached or used, or there is no such revision.
     """
+    from bot.db import revision
+
     set_undumpable()
+    if arguments.to is not None and arguments.to not in revision.known():
+        wrong = f"{arguments.to!r} is no revision of this version"
+        raise ConfigError(Problem("--to", wrong, f"name one of {', '.join(revision.known())}"))
     settings = load(os.environ, role=Role.MIGRATE, env_file=Path(".env"))
-    revision = asyncio.run(_migrate(settings.database_url))
-    result(f"{masked_url(settings.database_url)} stands at revision {revision}")
+    stands_at = asyncio.run(_migrate(settings.database_url, arguments.to))
+    result(f"{masked_url(settings.database_url)} stands at revision {stands_at}")
     return EXIT_OK
 
 
-async def _migrate(url: str) -> str | None:
-    """Bring *url* to the newest revision; returns where it stands then."""
+async def _migrate(url: str, to: str | None) -> str | None:
+    """Bring *url* to the newest revision, or to the one that *to* names; returns where it stands then."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from bot.db import migrate
+    from bot.db import migrate, readiness
 
     try:
-        await migrate.upgrade(url)
+        found = await migrate.current(url) if to else None
+        if to and found and to < found:
+            await migrate.downgrade(url, to)
+        else:
+            await migrate.upgrade(url, to or "head")
         return await migrate.current(url)
     except (SQLAlchemyError, OSError) as error:
-        words = str(getattr(error, "orig", None) or error)
-        wrong = f"{masked_url(url)} cannot be used ({words})"
-        raise ConfigError(
-            Problem("DATABASE_URL", wrong, "start that database, or correct the address")
-        ) from error
+        raise ConfigError(readiness.unusable(error)) from error

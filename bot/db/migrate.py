@@ -17,7 +17,9 @@ from sqlalchemy.schema import BLANK_SCHEMA
 
 import migrations
 from bot.db.database import is_sqlite, make_engine
+from bot.db.revision import too_new
 from bot.db.tables import OWN_SCHEMA, metadata
+from bot.errors import ConfigError
 
 Found = TypeVar("Found")
 
@@ -50,16 +52,13 @@ async def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database to *revision*; at the head already, nothing happens.
 
     An SQLite file is made with its folder and migrated under a file lock beside it; Postgres takes
-    an advisory lock. So any number of processes may start at once.
+    an advisory lock. So any number of processes may start at once. A process that dies half way leaves
+    nothing: each run is one transaction.
+
+    Raises:
+        ConfigError: A newer version of the product has migrated it, to a revision that is not known here.
     """
-    if is_sqlite(url):
-        path = Path(str(make_url(url).database))
-        _make_file(path)
-        with path.with_suffix(".migrate-lock").open("w") as lock:
-            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-            await _run(url, lambda config: command.upgrade(config, revision))
-    else:
-        await _run(url, lambda config: command.upgrade(config, revision))
+    await _alone(url, lambda config: command.upgrade(config, revision))
 
 
 def _make_file(path: Path) -> None:
@@ -69,19 +68,13 @@ def _make_file(path: Path) -> None:
 
 
 async def downgrade(url: str, revision: str) -> None:
-    """Take the database back to *revision* ("base" for an empty one)."""
-    await _run(url, lambda config: command.downgrade(config, revision))
+    """Take the database back to *revision* ("base" for an empty one), as `upgrade` takes it on."""
+    await _alone(url, lambda config: command.downgrade(config, revision))
 
 
 async def current(url: str) -> str | None:
     """The revision that the database stands at, None for an empty one."""
-
-    def look(connection: Connection) -> str | None:
-        schema = version_schema(connection.dialect.name)
-        context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
-        return context.get_current_revision()
-
-    return await _with_connection(url, look)
+    return await _with_connection(url, _current)
 
 
 async def differences(url: str) -> list[object]:
@@ -109,14 +102,35 @@ def _config(connection: Connection | None) -> Config:
     return config
 
 
+async def _alone(url: str, action: Callable[[Config], None]) -> None:
+    """Do *action* while nobody else migrates."""
+    if not is_sqlite(url):
+        await _run(url, action)
+        return
+    path = Path(str(make_url(url).database))
+    _make_file(path)
+    with path.with_suffix(".migrate-lock").open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        await _run(url, action)
+
+
 async def _run(url: str, action: Callable[[Config], None]) -> None:
     def migrate(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(719403218)"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}"))
+        found = _current(connection)
+        if found is not None and found > head():
+            raise ConfigError(too_new(found))
         action(_config(connection))
 
     await _with_connection(url, migrate)
+
+
+def _current(connection: Connection) -> str | None:
+    schema = version_schema(connection.dialect.name)
+    context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
+    return context.get_current_revision()
 
 
 async def _with_connection(url: str, action: Callable[[Connection], Found]) -> Found:

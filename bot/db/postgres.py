@@ -5,6 +5,8 @@ import socket
 import ssl
 from typing import Any, Final
 
+import asyncpg
+
 from bot.config_postgres import PostgresAddress, read
 
 CONNECT_SECONDS: Final = 10.0
@@ -31,6 +33,7 @@ def engine_arguments(url: str, *, command_seconds: float | None = COMMAND_SECOND
     """
     address = read(url)
     connect: dict[str, Any] = {
+        "async_creator_fn": _connect,
         "host": [host for host, _ in address.hosts],
         "port": [port for _, port in address.hosts],
         "database": address.database,
@@ -51,6 +54,15 @@ def engine_arguments(url: str, *, command_seconds: float | None = COMMAND_SECOND
     limit = int(address.options.get("connection_limit", 0))
     size = {"pool_size": limit or POOL_SIZE, "max_overflow": 0 if limit else POOL_OVERFLOW}
     return {"connect_args": connect, "pool_pre_ping": True, **size}
+
+
+async def _connect(**options: Any) -> asyncpg.Connection:
+    """Asyncpg's own connect, but what it calls a mistake of its own is one of the network."""
+    try:
+        return await asyncpg.connect(**options)
+    except asyncpg.InternalClientError as error:
+        message = "none of the servers takes writes"
+        raise ConnectionRefusedError(message) from error
 
 
 def keep_alive(dbapi_connection: Any, _record: object) -> None:
