@@ -56,8 +56,12 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the story")
 
 
-def _no_options(_parser: argparse.ArgumentParser) -> None:
-    """The subcommand takes none."""
+def _migrate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to",
+        metavar="REVISION",
+        help="go to this revision, also back to an older one (what only the newer one keeps is lost)",
+    )
 
 
 def _port(text: str) -> int:
@@ -72,7 +76,7 @@ def _port(text: str) -> int:
 COMMANDS = {
     "serve": ("receive webhooks and work on jobs", _serve_options),
     "worker": ("work on jobs; any number of these, anywhere", _log_options),
-    "migrate": ("bring the database to this version", _no_options),
+    "migrate": ("bring the database to this version", _migrate_options),
     "demo": ("show the whole way on this machine, without keys or network", _demo_options),
 }
 
