@@ -50,7 +50,7 @@ async def measure(samples: int, idle_seconds: float) -> None:
         for name in ("sqlite", "postgres-redis"):
             place = folder / name
             place.mkdir()
-            environment = stack.enter_context(stack_environment(name))
+            environment = await stack.enter_async_context(stack_environment(name))
             product = await stack.enter_async_context(rig(place, book=SHORT_BOOK, environment=environment))
             await product.start()
             await product.install()

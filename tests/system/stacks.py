@@ -1,11 +1,11 @@
 """The stacks that the product is run on: SQLite with the engine in memory, Postgres, Postgres with Redis."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Final
 
 from bot.db import migrate
-from tests.postgres import running_postgres, wait_for
+from tests.postgres import running_postgres
 from tests.valkey import running_valkey
 
 STACKS: Final = ("sqlite", "postgres", "postgres-redis")
@@ -23,16 +23,16 @@ SHORT_BOOK: Final = {
 }
 
 
-@contextmanager
-def stack_environment(name: str) -> Iterator[dict[str, str]]:
+@asynccontextmanager
+async def stack_environment(name: str) -> AsyncIterator[dict[str, str]]:
     """The settings of a fresh stack of that *name*; its servers end with the block."""
     if name == "sqlite":
         yield {}
         return
     with ExitStack() as servers:
         postgres = servers.enter_context(running_postgres())
-        wait_for(postgres.command('CREATE DATABASE "product" TEMPLATE template0'))
+        await postgres.command('CREATE DATABASE "product" TEMPLATE template0')
         url = postgres.url("product")
-        wait_for(migrate.upgrade(url))
+        await migrate.upgrade(url)
         redis = {"REDIS_URL": servers.enter_context(running_valkey()).url} if name == "postgres-redis" else {}
         yield {"DATABASE_URL": url, **redis}
