@@ -5,14 +5,29 @@ at a time; a claim, a cancel, a pause and the time take it back. So a job that h
 the cap of its organization and alone at its write key, whatever an engine says.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any, Final
 
-from sqlalchemy import CTE, ColumnElement, and_, case, func, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Subquery,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import pauses
+from bot.db.columns import UtcTimestamp
 from bot.db.scope import system_only
 from bot.db.tables import agent_jobs, job_origins, job_runs, organization_turns, workers
 from bot.db.turns import take_turn
@@ -46,10 +61,12 @@ async def admit(
     allowed = pauses.allowed(await pauses.paused(scope, connection))
     if places <= 0 or allowed is None:
         return []
-    chosen = list((await connection.execute(_next(now, allowed).limit(places))).scalars())
-    admitted = await _still_waiting(connection, chosen)
+    this = _Round(connection, now, allowed)
+    await this.choose(places)
+    chosen = await _still_waiting(connection, this.chosen)
+    admitted = [head.job_id for head in chosen]
     await connection.execute(update(job_runs).where(job_runs.c.job_id.in_(admitted)).values(admitted_at=now))
-    await _record_turns(connection, admitted)
+    await _record_turns(connection, chosen)
     return admitted
 
 
@@ -77,101 +94,147 @@ async def free_places(scope: Scope, connection: AsyncConnection, *, since: datet
     return max(0, int(offered or 0) - int(running or 0) - int(admitted or 0))
 
 
-def urgency(now: datetime) -> ColumnElement[int]:
-    """The priority of a job with its age counted: from MOST_URGENT to LEAST_URGENT, lower first."""
-    steps = range(LEAST_URGENT - MOST_URGENT, 0, -1)
-    points = case(*((agent_jobs.c.created_at <= now - step * AGE_STEP, step) for step in steps), else_=0)
-    stated = case((agent_jobs.c.priority > LEAST_URGENT, LEAST_URGENT), else_=agent_jobs.c.priority)
-    aged = stated - points
-    return case((aged < MOST_URGENT, MOST_URGENT), else_=aged)
+def due_at(created_at: datetime, priority: int) -> datetime:
+    """The instant that orders the jobs of an organization: age and priority in one.
+
+    A point of priority is worth AGE_STEP, so that what is least urgent goes before whatever is asked
+    for later than (LEAST_URGENT - MOST_URGENT) of them: nothing waits for ever.
+    """
+    return created_at + min(priority, LEAST_URGENT) * AGE_STEP
 
 
-def _next(now: datetime, allowed: ColumnElement[bool]) -> Any:
-    """The ids of the jobs that may start, in their order."""
-    at_work = _at_work()
-    active = (
-        select(at_work.c.organization_id, func.count().label("jobs"))
-        .group_by(at_work.c.organization_id)
-        .cte("active")
-    )
-    alone = _alone(now, allowed, at_work, active)
-    order = (alone.c.urgency, alone.c.created_at, alone.c.id)
-    place = func.row_number().over(partition_by=alone.c.organization_id, order_by=order)
-    placed = select(alone, (place + alone.c.active).label("turn")).where(alone.c.key_place == 1).subquery()
-    return (
-        select(placed.c.id)
-        .outerjoin(organization_turns, organization_turns.c.organization_id == placed.c.organization_id)
-        .where(placed.c.turn <= ORGANIZATION_CAP)
-        .order_by(
-            placed.c.turn,
-            placed.c.urgency,
-            func.coalesce(organization_turns.c.number, 0),
-            placed.c.created_at,
-            placed.c.id,
+def urgency(due: datetime, now: datetime) -> int:
+    """The priority that is left of a job at *now*; MOST_URGENT at least, where all are equal."""
+    return max(MOST_URGENT, ceil((due - now) / AGE_STEP))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """The next job of its organization, which was served in turn number `served` last."""
+
+    job_id: str
+    organization_id: str
+    write_key: str | None
+    due_at: datetime
+    served: int
+
+
+@dataclass(slots=True)
+class _Round:
+    """One admission: how many are at work by now, on which write keys, and who was chosen."""
+
+    connection: AsyncConnection
+    now: datetime
+    allowed: ColumnElement[bool]
+    active: Counter[str] = field(default_factory=Counter)
+    keys: set[str] = field(default_factory=set)
+    chosen: list[_Candidate] = field(default_factory=list)
+
+    async def choose(self, places: int) -> None:
+        """Fill *places*, one after the other."""
+        await self._count()
+        full = [name for name, jobs in self.active.items() if jobs >= ORGANIZATION_CAP]
+        heads = {head.organization_id: head for head in await self._heads(_open(full))}
+        while heads and len(self.chosen) < places:
+            head = min(heads.values(), key=self._rank)
+            self.chosen.append(head)
+            self.active[head.organization_id] += 1
+            if head.write_key is not None:
+                self.keys.add(head.write_key)
+            del heads[head.organization_id]
+            if self.active[head.organization_id] < ORGANIZATION_CAP:
+                this = select(literal(head.organization_id).label("organization_id")).subquery()
+                heads |= {next_.organization_id: next_ for next_ in await self._heads(this)}
+
+    def _rank(self, head: _Candidate) -> tuple[Any, ...]:
+        return (
+            self.active[head.organization_id],
+            urgency(head.due_at, self.now),
+            head.served,
+            head.due_at,
+            head.job_id,
         )
-    )
 
-
-def _at_work() -> CTE:
-    """Organization and write key of each job that is running, or has leave to."""
-    columns = (agent_jobs.c.organization_id, job_origins.c.write_key)
-    source = agent_jobs.join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
-    running = select(*columns).select_from(source).where(agent_jobs.c.status == JobStatus.RUNNING)
-    admitted = (
-        select(*columns)
-        .select_from(source.join(job_runs, job_runs.c.job_id == agent_jobs.c.id))
-        .where(job_runs.c.admitted_at.is_not(None))
-    )
-    return union_all(running, admitted).cte("at_work")
-
-
-def _alone(now: datetime, allowed: ColumnElement[bool], at_work: CTE, active: CTE) -> Any:
-    """The jobs that wait and could start, each with its place among those of its write key."""
-    order = (urgency(now), agent_jobs.c.created_at, agent_jobs.c.id)
-    key = func.coalesce(job_origins.c.write_key, agent_jobs.c.id)
-    busy_keys = select(at_work.c.write_key).where(at_work.c.write_key.is_not(None))
-    jobs_of_organization = func.coalesce(active.c.jobs, 0)
-    return (
-        select(
-            agent_jobs.c.id,
-            agent_jobs.c.organization_id,
-            agent_jobs.c.created_at,
-            order[0].label("urgency"),
-            jobs_of_organization.label("active"),
-            func.row_number().over(partition_by=key, order_by=order).label("key_place"),
+    async def _count(self) -> None:
+        """What is at work, or has leave to."""
+        holders = (
+            select(job_runs.c.organization_id, job_origins.c.write_key)
+            .join(job_origins, job_origins.c.job_id == job_runs.c.job_id)
+            .where(each.is_not(None))
+            for each in (job_runs.c.lease_until, job_runs.c.admitted_at)
         )
-        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
-        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
-        .outerjoin(active, active.c.organization_id == agent_jobs.c.organization_id)
-        .where(
-            agent_jobs.c.status == JobStatus.PENDING,
-            job_runs.c.admitted_at.is_(None),
-            or_(job_runs.c.wake_at.is_(None), job_runs.c.wake_at <= now),
-            jobs_of_organization < ORGANIZATION_CAP,
-            or_(job_origins.c.write_key.is_(None), job_origins.c.write_key.not_in(busy_keys)),
-            allowed,
+        for row in await self.connection.execute(union_all(*holders)):
+            self.active[row.organization_id] += 1
+            self.keys.update({row.write_key} - {None})
+
+    async def _heads(self, among: Subquery) -> list[_Candidate]:
+        """The next job of each organization *among* those that has one.
+
+        Two statements: in one, a planner without figures looks for the next job once a row.
+        """
+        taken = [head.job_id for head in self.chosen]
+        first = select(self._first_of(among.c.organization_id, taken)).select_from(among)
+        found = [job_id for job_id in (await self.connection.execute(first)).scalars() if job_id is not None]
+        served = organization_turns
+        statement = (
+            select(
+                job_runs.c.job_id,
+                job_runs.c.organization_id,
+                job_origins.c.write_key,
+                job_runs.c.due_at,
+                func.coalesce(served.c.number, 0).label("served"),
+            )
+            .join(job_origins, job_origins.c.job_id == job_runs.c.job_id)
+            .outerjoin(served, served.c.organization_id == job_runs.c.organization_id)
+            .where(job_runs.c.job_id.in_(found))
         )
-        .subquery()
-    )
+        return [_Candidate(*row) for row in await self.connection.execute(statement)]
+
+    def _first_of(self, organization_id: ColumnElement[str], taken: Sequence[str]) -> ScalarSelect[str]:
+        """The id of the organization's first job that waits and may start."""
+        runs, now = job_runs.alias("waiting"), literal(self.now, UtcTimestamp())
+        statement = (
+            select(runs.c.job_id)
+            .join(agent_jobs, agent_jobs.c.id == runs.c.job_id)
+            .join(job_origins, job_origins.c.job_id == runs.c.job_id)
+            .where(
+                runs.c.organization_id == organization_id,
+                runs.c.due_at.is_not(None),
+                runs.c.admitted_at.is_(None),
+                # Not by the index of waiting times: it holds every job that waits for nothing.
+                func.coalesce(runs.c.wake_at, now) <= now,
+                agent_jobs.c.status == JobStatus.PENDING,
+                or_(job_origins.c.write_key.is_(None), job_origins.c.write_key.not_in(self.keys)),
+                self.allowed,
+            )
+        )
+        if taken:
+            statement = statement.where(runs.c.job_id.not_in(taken))
+        return statement.order_by(runs.c.due_at, runs.c.job_id).limit(1).scalar_subquery()
 
 
-async def _still_waiting(connection: AsyncConnection, chosen: Sequence[str]) -> list[str]:
+def _open(full: Sequence[str]) -> Subquery:
+    """The organizations that have jobs to do, but for those that are at their cap."""
+    waits = and_(job_runs.c.due_at.is_not(None), job_runs.c.organization_id.not_in(full))
+    return select(job_runs.c.organization_id).where(waits).distinct().subquery()
+
+
+async def _still_waiting(connection: AsyncConnection, chosen: Sequence[_Candidate]) -> list[_Candidate]:
     """Those of *chosen* that nobody cancelled meanwhile; their runs are locked now, in one order."""
-    mine = job_runs.c.job_id.in_(chosen)
+    ids = [head.job_id for head in chosen]
+    mine = job_runs.c.job_id.in_(ids)
     await connection.execute(
         select(job_runs.c.job_id).where(mine).order_by(job_runs.c.job_id).with_for_update()
     )
-    waits = and_(agent_jobs.c.id.in_(chosen), agent_jobs.c.status == JobStatus.PENDING)
+    waits = and_(agent_jobs.c.id.in_(ids), agent_jobs.c.status == JobStatus.PENDING)
     left = set((await connection.execute(select(agent_jobs.c.id).where(waits))).scalars())
-    return [job_id for job_id in chosen if job_id in left]
+    return [head for head in chosen if head.job_id in left]
 
 
-async def _record_turns(connection: AsyncConnection, admitted: Sequence[str]) -> None:
+async def _record_turns(connection: AsyncConnection, admitted: Sequence[_Candidate]) -> None:
     """Remember in which order the organizations were served."""
-    statement = select(agent_jobs.c.id, agent_jobs.c.organization_id).where(agent_jobs.c.id.in_(admitted))
-    owners = {row.id: row.organization_id for row in await connection.execute(statement)}
     last = int(await connection.scalar(select(func.max(organization_turns.c.number))) or 0)
-    served = {owners[job_id]: number for number, job_id in enumerate(admitted, start=last + 1)}
+    served = {head.organization_id: number for number, head in enumerate(admitted, start=last + 1)}
     for organization_id, number in served.items():
         row = {"organization_id": organization_id, "number": number}
         await insert_or_update(connection, organization_turns, row, changed=["number"])

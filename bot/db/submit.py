@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import bell, events
+from bot.db import admission, bell, events
 from bot.db.scope import within
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
 from bot.domain.enums import IssueSource, IssueStatus, JobStatus, Phase
@@ -90,7 +90,15 @@ async def add_job(
             updated_at=now,
         )
     )
-    await connection.execute(insert(job_runs).values(job_id=job_id, phase=Phase.WAITING, authority=authority))
+    await connection.execute(
+        insert(job_runs).values(
+            job_id=job_id,
+            phase=Phase.WAITING,
+            authority=authority,
+            organization_id=scope.organization_id,
+            due_at=admission.due_at(now, work.priority),
+        )
+    )
     await connection.execute(insert(job_origins).values({**source, "job_id": job_id}))
     await events.append(scope, connection, "job.submitted", now=now, issue_id=issue_id, job_id=job_id)
     await bell.ring(connection)

@@ -102,14 +102,26 @@ job_runs = Table(
     ),
     Column("leaseLosses", Integer, key="lease_losses", nullable=False, server_default=ZERO),
     Column("quarantinedAt", UtcTimestamp, key="quarantined_at"),
+    # How often, and since when, it has waited for GitHub or the model without getting any further.
+    Column("waits", Integer, nullable=False, server_default=ZERO),
+    Column("waitingSince", UtcTimestamp, key="waiting_since"),
     Column("wakeAt", UtcTimestamp, key="wake_at"),
     Column("admittedAt", UtcTimestamp, key="admitted_at"),
+    # Whose job it is, and its place among theirs while it is open (see `bot.db.admission`).
+    Column("organizationId", Text, key="organization_id"),
+    Column("dueAt", UtcTimestamp, key="due_at"),
     Column("authority", Text, nullable=False),
     Index(None, "wake_at"),
-    Index(None, "lease_until"),
-    Index(None, "admitted_at"),
     schema=OWN_SCHEMA,
 )
+
+# Only of those that are open, may start, or run: however much has ended, admission does not look at it.
+for _column, _others in (
+    (job_runs.c.due_at, (job_runs.c.organization_id, job_runs.c.due_at, job_runs.c.job_id)),
+    (job_runs.c.admitted_at, (job_runs.c.admitted_at,)),
+    (job_runs.c.lease_until, (job_runs.c.lease_until,)),
+):
+    Index(None, *_others, postgresql_where=_column.is_not(None), sqlite_where=_column.is_not(None))
 
 job_origins = Table(
     "job_origins",

@@ -25,6 +25,10 @@ COLUMNS = (
     ("workers", "concurrency", sa.Integer(), True),
     ("job_runs", "leaseLosses", sa.Integer(), True),
     ("job_runs", "quarantinedAt", INSTANT, False),
+    ("job_runs", "waits", sa.Integer(), True),
+    ("job_runs", "waitingSince", INSTANT, False),
+    ("job_runs", "organizationId", sa.Text(), False),
+    ("job_runs", "dueAt", INSTANT, False),
     ("job_origins", "writeKey", sa.Text(), False),
     ("job_origins", "deliveryId", sa.Text(), False),
     ("operations", "recheckAt", INSTANT, False),
@@ -35,11 +39,16 @@ COLUMNS = (
 INDEXES = (
     ("deliveries", ["receivedAt"]),
     ("deliveries", ["event", "state"]),
-    ("job_runs", ["admittedAt"]),
     ("job_origins", ["writeKey"]),
     ("job_origins", ["deliveryId"]),
     ("operations", ["recheckAt"]),
     ("operations", ["installationId", "sentAt"]),
+)
+# Of job_runs: the columns, and which one is set where a row is in the index.
+PARTIAL_INDEXES = (
+    (["organizationId", "dueAt", "jobId"], "dueAt"),
+    (["admittedAt"], "admittedAt"),
+    (["leaseUntil"], "leaseUntil"),
 )
 
 
@@ -57,10 +66,14 @@ def upgrade() -> None:
     op.add_column("deliveries", source, schema=_own())
     for table, names in INDEXES:
         op.create_index(f"{table}_{'_'.join(names)}_idx", table, names, schema=_own())
+    _schedule()
 
 
 def downgrade() -> None:
     """Take them away again."""
+    for names, _column in PARTIAL_INDEXES:
+        op.drop_index(f"job_runs_{'_'.join(names)}_idx", "job_runs", schema=_own())
+    op.create_index("job_runs_leaseUntil_idx", "job_runs", ["leaseUntil"], schema=_own())
     for table, names in reversed(INDEXES):
         op.drop_index(f"{table}_{'_'.join(names)}_idx", table, schema=_own())
     op.drop_column("deliveries", "source", schema=_own())
@@ -68,6 +81,22 @@ def downgrade() -> None:
         op.drop_column(table, name, schema=_own())
     for table in ("github_limits", "organization_turns", "pauses", "chores", "delivery_parts"):
         op.drop_table(table, schema=_own())
+
+
+def _schedule() -> None:
+    """The place of each open job in its organization: by its age, as far as older versions know."""
+    runs = "issuewright.job_runs" if _own() else "job_runs"
+    of_job = 'FROM agent_jobs WHERE agent_jobs.id = "jobId"'
+    is_open = "CAST(status AS TEXT) IN ('PENDING', 'RUNNING', 'PAUSED')"
+    op.execute(
+        f'UPDATE {runs} SET "organizationId" = (SELECT "organizationId" {of_job}), '  # noqa: S608 (constants)
+        f'"dueAt" = (SELECT "createdAt" {of_job} AND {is_open}), "admittedAt" = NULL'
+    )
+    op.drop_index("job_runs_leaseUntil_idx", "job_runs", schema=_own())
+    for names, column in PARTIAL_INDEXES:
+        is_set = sa.text(f'"{column}" IS NOT NULL')
+        name = f"job_runs_{'_'.join(names)}_idx"
+        op.create_index(name, "job_runs", names, schema=_own(), postgresql_where=is_set, sqlite_where=is_set)
 
 
 def _own() -> str | None:
