@@ -3,10 +3,13 @@
 import argparse
 import importlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from bot import __version__
 
 _MAX_PORT = 65_535
+_MAX_ROWS = 1_000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,6 +67,111 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _deliveries_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = _action(actions, "list", "the newest deliveries, and what became of them")
+    listing.add_argument(
+        "--state", action="append", type=_word("DeliveryState"), help="received, dispatched, ignored, failed"
+    )
+    listing.add_argument("--event", metavar="EVENT", help="an event, or event.action, like issues.labeled")
+    _listing_options(listing)
+    showing = _action(actions, "show", "one delivery: headers, outcome, and the jobs that came of it")
+    showing.add_argument("id", metavar="ID", help="its id or GUID, or the beginning or end of either")
+    showing.add_argument("--payload", action="store_true", help="its body, too")
+    replaying = _action(actions, "replay", "put stored deliveries back to be dispatched again")
+    replaying.add_argument("ids", metavar="ID", nargs="+", help="as for `show`")
+
+
+def _jobs_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = _action(actions, "list", "the newest jobs, and why they wait or how they ended")
+    listing.add_argument(
+        "--state",
+        action="append",
+        type=_word("JobStatus"),
+        help="pending, running, paused, completed, failed, cancelled",
+    )
+    listing.add_argument("--cause", type=_word("Cause"), help="why it ended: pull_request, budget, bug, …")
+    listing.add_argument("--organization", metavar="NAME", help="the organization's name or id")
+    listing.add_argument("--open", action="store_true", help="only jobs that have not ended")
+    listing.add_argument("--quarantined", action="store_true", help="only jobs that crashed too often")
+    _listing_options(listing)
+    what = "its id, or the beginning or end of it"
+    _action(actions, "show", "the whole story of one job").add_argument("id", metavar="ID", help=what)
+    for name, summary in (
+        ("retry", "work on the request of ended jobs again, as new jobs"),
+        ("requeue", "the same for jobs that were quarantined, once for each"),
+        ("cancel", "end jobs that have not ended"),
+    ):
+        doing = _action(actions, name, summary)
+        doing.add_argument("ids", metavar="ID", nargs="+", help=what)
+        if name == "cancel":
+            doing.add_argument("--reason", default="cancelled by an operator", help="told in the thread")
+
+
+def _pause_options(parser: argparse.ArgumentParser) -> None:
+    _pausable(parser)
+    parser.add_argument("--reason", default="", help="why; shown to whoever asks what is paused")
+    parser.add_argument("--list", action="store_true", help="only say what is paused")
+
+
+def _pausable(parser: argparse.ArgumentParser) -> None:
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--organization", metavar="NAME", help="only of this organization (its name or id)")
+    one.add_argument("--repository", metavar="OWNER/NAME", help="only of this repository")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=summary, description=summary)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _listing_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repository", metavar="OWNER/NAME", help="only of this repository")
+    parser.add_argument("--since", metavar="TIME", type=_instant, help="90s, 2h, 3d, or an ISO date and time")
+    parser.add_argument(
+        "--limit", type=_count, default=20, metavar="N", help="how many at most (default: %(default)s)"
+    )
+    parser.add_argument("--after", metavar="ID", help="go on behind the last one of an earlier list")
+
+
+def _word(kind: str) -> Callable[[str], Any]:
+    """What reads one of the words of the enum *kind*, in any case."""
+
+    def read(text: str) -> Any:
+        from bot.domain import enums
+
+        words = {word.value.lower(): word for word in getattr(enums, kind)}
+        if text.lower() not in words:
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(words)}")
+        return words[text.lower()]
+
+    return read
+
+
+def _instant(text: str) -> Any:
+    """A point in time before now, in UTC."""
+    from datetime import UTC, datetime
+
+    from bot.cli import times
+
+    try:
+        return times.instant(text, now=datetime.now(UTC))
+    except (ValueError, OverflowError):
+        message = f"{text!r} is no time; write 90s, 15m, 2h, 3d, 2w, or 2026-11-22T12:00"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def _count(text: str) -> int:
+    """How many rows a list may have."""
+    count = int(text)
+    if not 1 <= count <= _MAX_ROWS:
+        raise argparse.ArgumentTypeError(f"{count} is not from 1 to {_MAX_ROWS}")
+    return count
+
+
 def _port(text: str) -> int:
     """A TCP port; argparse turns the error into its own words."""
     port = int(text)
@@ -77,7 +185,11 @@ COMMANDS = {
     "serve": ("receive webhooks and work on jobs", _serve_options),
     "worker": ("work on jobs; any number of these, anywhere", _log_options),
     "migrate": ("bring the database to this version", _migrate_options),
+    "deliveries": ("what GitHub sent, and what became of it", _deliveries_options),
+    "jobs": ("what is worked on, and ways to step in", _jobs_options),
     "demo": ("show the whole way on this machine, without keys or network", _demo_options),
+    "pause": ("start no more jobs: none, or none of an organization or repository", _pause_options),
+    "unpause": ("start what was paused again", _pausable),
 }
 
 

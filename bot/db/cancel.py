@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import events, jobs
@@ -31,20 +31,37 @@ async def request_cancel(
     Returns:
         The ids of the jobs that were waiting or running.
     """
-    statement = (
-        select(agent_jobs.c.id, agent_jobs.c.issue_id, agent_jobs.c.organization_id, agent_jobs.c.status)
-        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
-        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
-        .where(
-            job_origins.c.repository_id == repository_id,
-            agent_jobs.c.status.in_(OPEN_JOBS),
-            within(scope, agent_jobs),
-        )
-    )
+    statement = _open_jobs(scope).where(job_origins.c.repository_id == repository_id)
     if number is not None:
         statement = statement.where(job_origins.c.number == number)
     if verb is not None:
         statement = statement.where(job_origins.c.verb == verb)
+    return await _cancel(connection, statement, reason, now)
+
+
+async def cancel_job(
+    scope: Scope, connection: AsyncConnection, job_id: str, *, reason: str, now: datetime
+) -> bool:
+    """Cancel one job in the same way; whether it was open."""
+    statement = _open_jobs(scope).where(agent_jobs.c.id == job_id)
+    return bool(await _cancel(connection, statement, reason, now))
+
+
+def _open_jobs(scope: Scope) -> Select[tuple[str, str, str, JobStatus]]:
+    return (
+        select(agent_jobs.c.id, agent_jobs.c.issue_id, agent_jobs.c.organization_id, agent_jobs.c.status)
+        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
+        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
+        .where(agent_jobs.c.status.in_(OPEN_JOBS), within(scope, agent_jobs))
+    )
+
+
+async def _cancel(
+    connection: AsyncConnection,
+    statement: Select[tuple[str, str, str, JobStatus]],
+    reason: str,
+    now: datetime,
+) -> list[str]:
     # All runs are locked, in one order, before the first event locks the organization.
     found = (await connection.execute(statement.order_by(agent_jobs.c.id))).all()
     for row in found:

@@ -1,17 +1,21 @@
 """The command with stand-ins for its children, as a real process."""
 
+import asyncio
 import ctypes
 import json
 import os
 import select
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
+from bot.cli import main
+from bot.db.database import Database
 from tests.keys import new_key
 
 _SET_DUMPABLE = 4
@@ -110,3 +114,41 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Com
     yield run
     for command in started:
         command.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+Operate: TypeAlias = Callable[..., Awaitable[Said]]
+
+
+@pytest.fixture
+def operate(
+    database: Database,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Operate:
+    """Run a command on the database of the test, as a person would beside the running service."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+    async def run(*words: str) -> Said:
+        capsys.readouterr()
+        code = await asyncio.to_thread(main.main, list(words))
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return run

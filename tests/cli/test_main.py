@@ -58,7 +58,7 @@ def test_the_supervisor_loads_only_the_standard_library() -> None:
     assert not modules_of("import bot.cli.serve, bot.cli.worker") & FOREIGN
 
 
-@pytest.mark.parametrize("command", ["serve", "worker", "migrate", "demo"])
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate", "demo", "deliveries", "jobs"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main.main([command, "--help"])

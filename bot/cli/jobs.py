@@ -1,0 +1,176 @@
+"""`issuewright jobs list|show|retry|requeue|cancel`: what is being worked on, and ways to step in."""
+
+import argparse
+from functools import partial
+from typing import Final
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.cli import desk as desks
+from bot.cli import jobs_page, times
+from bot.cli.desk import AUTHORITY, SYSTEM, Desk
+from bot.cli.document import as_document
+from bot.cli.jobs_page import STATES, cost, ending, mark, where
+from bot.cli.table import Cell, Column
+from bot.cli.terminal import EXIT_OK, say
+from bot.cli.visible import one_line
+from bot.db import again, bell, cancel, job_log, job_story
+from bot.db.job_log import JobFilter, JobLine
+from bot.domain.values import Json
+from bot.errors import UserError
+
+_MAX_REASON_CHARS: Final = 200
+
+_COLUMNS: Final = (
+    Column("JOB", is_id=True, min_width=9),
+    Column("STATE"),
+    Column("REQUEST", min_width=14),
+    Column("AGE", is_right=True),
+    Column("WAITED", rank=4, is_right=True),
+    Column("TOOK", rank=3, is_right=True),
+    Column("TRIES", rank=6, is_right=True),
+    Column("COST", rank=2, is_right=True),
+    Column("WHY", rank=1, min_width=12),
+    Column("TITLE", rank=5, min_width=16),
+)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the sub-command says; returns the exit code.
+
+    Raises:
+        ConfigError: The settings or the database cannot be used.
+        UserError: There is no such job, several may be meant, or it cannot be done with this one.
+    """
+    works = {"list": _list, "show": _show, "retry": _again, "requeue": _again, "cancel": _cancel}
+    return desks.run(arguments, partial(works[arguments.action], arguments))
+
+
+async def _list(arguments: argparse.Namespace, desk: Desk) -> int:
+    async with desk.database.read() as connection:
+        before_id = None if arguments.after is None else await _the(connection, arguments.after)
+        chosen = JobFilter(
+            statuses=frozenset(arguments.state or ()),
+            cause=arguments.cause,
+            repository=arguments.repository,
+            organization=arguments.organization,
+            is_open=arguments.open,
+            is_quarantined=arguments.quarantined,
+            since=arguments.since,
+            before_id=before_id,
+            limit=arguments.limit + 1,
+        )
+        found = await job_log.recent(
+            SYSTEM, connection, chosen, now=desk.now, silent_before=desk.silent_before
+        )
+    shown = found[: arguments.limit]
+    if desk.is_json:
+        desk.screen.document(as_document(shown))
+        return EXIT_OK
+    if not shown:
+        say("No job was found.")
+        return EXIT_OK
+    desk.screen.table(_COLUMNS, [_row(line, desk) for line in shown])
+    if len(found) > len(shown):
+        say(f"\nThere are more; they begin with: issuewright jobs list --after {shown[-1].id}")
+    return EXIT_OK
+
+
+def _row(line: JobLine, desk: Desk) -> list[Cell]:
+    verb = f" {line.verb}" if line.verb else ""
+    return [
+        (line.id, ""),
+        mark(line),
+        (where(line) + verb, ""),
+        (times.age(line.created_at, now=desk.now), "dim"),
+        (times.span(line.created_at, line.started_at), ""),
+        (times.span(line.started_at, line.completed_at or desk.now), ""),
+        (f"{line.attempts}/{line.max_attempts}", "yellow" if line.attempts > 1 else "dim"),
+        (cost(line.cost_micro_usd), ""),
+        (ending(line), STATES[line.status][1] if line.cause else "dim"),
+        (one_line(line.title, max_chars=200), "dim"),
+    ]
+
+
+async def _show(arguments: argparse.Namespace, desk: Desk) -> int:
+    async with desk.database.read() as connection:
+        job_id = await _the(connection, arguments.id)
+        story = await job_story.tell(
+            SYSTEM, connection, job_id, now=desk.now, silent_before=desk.silent_before
+        )
+    if desk.is_json:
+        document = as_document(story)
+        desk.screen.document(document.pop("line") | document)
+    else:
+        jobs_page.show(story, desk)
+    return EXIT_OK
+
+
+async def _again(arguments: argparse.Namespace, desk: Desk) -> int:
+    """Retry and requeue: all of the jobs or, where one cannot be, none."""
+    try:
+        outcomes = await _all_again(arguments, desk)
+    except IntegrityError:  # somebody else did the same at this moment; now there is something to find
+        outcomes = await _all_again(arguments, desk)
+    return _tell(outcomes, desk)
+
+
+async def _all_again(arguments: argparse.Namespace, desk: Desk) -> list[Json]:
+    outcomes: list[Json] = []
+    async with desk.database.write() as connection:
+        for job_id in [await _the(connection, part) for part in arguments.ids]:
+            if arguments.action == "requeue":
+                await _check_quarantined(connection, job_id)
+            made = await again.again(
+                SYSTEM,
+                connection,
+                job_id,
+                authority=AUTHORITY,
+                trigger_key=f"{arguments.action}:{job_id}",
+                now=desk.now,
+            )
+            message = "works on the same request" if made.is_new else "was made by the first time already"
+            outcomes.append(
+                {
+                    "id": job_id,
+                    "jobId": made.job_id,
+                    "isNew": made.is_new,
+                    "message": f"job {made.job_id} {message}",
+                }
+            )
+        await bell.ring(connection)
+    return outcomes
+
+
+async def _check_quarantined(connection: AsyncConnection, job_id: str) -> None:
+    """Raise UserError unless the job was put aside for its crashes."""
+    if not await job_log.is_quarantined(SYSTEM, connection, job_id):
+        raise UserError(
+            f"job {job_id} was not quarantined; to work on it again: issuewright jobs retry {job_id}"
+        )
+
+
+async def _cancel(arguments: argparse.Namespace, desk: Desk) -> int:
+    reason = one_line(arguments.reason, max_chars=_MAX_REASON_CHARS) or "cancelled by an operator"
+    outcomes: list[Json] = []
+    async with desk.database.write() as connection:
+        for job_id in [await _the(connection, part) for part in arguments.ids]:
+            is_open = await cancel.cancel_job(SYSTEM, connection, job_id, reason=reason, now=desk.now)
+            message = "ends within seconds" if is_open else "has ended already"
+            outcomes.append({"id": job_id, "isCancelled": is_open, "message": message})
+        await bell.ring(connection)
+    return _tell(outcomes, desk)
+
+
+def _tell(outcomes: list[Json], desk: Desk) -> int:
+    if desk.is_json:
+        desk.screen.document(outcomes)
+    for outcome in () if desk.is_json else outcomes:
+        desk.screen.line((outcome["id"], "bold"), ("  ", ""), (outcome["message"], ""))
+    return EXIT_OK
+
+
+async def _the(connection: AsyncConnection, part: str) -> str:
+    """The id of the one job that *part* means; raises UserError."""
+    return desks.only(await job_log.find(SYSTEM, connection, part), part, "jobs")
