@@ -13,7 +13,8 @@ from bot.agents import registry
 from bot.config import Settings
 from bot.config_database import passwords
 from bot.db import secrets as stored_secrets
-from bot.db.database import Database
+from bot.db.bell import DatabaseBell
+from bot.db.database import Database, is_sqlite
 from bot.domain.clock import Clock, SystemClock
 from bot.domain.commands import COMMANDS
 from bot.domain.ports import Model
@@ -30,6 +31,7 @@ from bot.publish import render
 from bot.publish.operations import Publisher
 from bot.publish.outbox import Outbox
 from bot.publish.writes import Hand
+from bot.queue.base import QueueEngine
 from bot.queue.inprocess import InProcessEngine
 from bot.runner.ending import Ending
 from bot.runner.freezing import Voice
@@ -111,7 +113,7 @@ def _worker(parts: Parts, anthropic: Model, bell: Doorbell | None, network: Mapp
         database=database,
         dispatcher=_dispatcher(parts),
         outbox=Outbox(database, parts.app, parts.publisher, clock, settings.backoff_seconds),
-        engine=InProcessEngine(),
+        engine=_engine(settings, worker_id, clock),
         runner=runner,
         reaper=Reaper(database, clock),
         sandbox=parts.sandbox,
@@ -124,7 +126,20 @@ def _worker(parts: Parts, anthropic: Model, bell: Doorbell | None, network: Mapp
         poll_seconds=settings.poll_seconds,
         is_enabled=settings.agent_enabled,
         bell=bell,
+        database_bell=None if is_sqlite(settings.database_url) else DatabaseBell(database),
     )
+
+
+def _engine(settings: Settings, worker_id: str, clock: Clock) -> QueueEngine:
+    if settings.redis_url is None:
+        return InProcessEngine()
+    from bot.queue.address import Waits  # noqa: PLC0415 - who has no Redis does not pay for its client
+    from bot.queue.redis import RedisEngine  # noqa: PLC0415
+
+    url = settings.redis_url.reveal()
+    waits = Waits.for_url(url, lock_seconds=settings.lease_seconds)
+    concurrency = settings.agent_max_concurrency
+    return RedisEngine(url, name=worker_id, concurrency=concurrency, waits=waits, clock=clock)
 
 
 def _model(settings: Settings) -> AnthropicModel:

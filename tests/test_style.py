@@ -27,7 +27,7 @@ MAX_ENTRY_LINES = 20
 BROAD_EXCEPTS = {
     "bot/cli/main.py": "the terminal is told in one line what ended the command",
     "bot/runner/chores.py": "a broken chore must end neither the worker nor the others; it is kept and told",
-    "bot/runner/worker.py": "one broken job must not end the others; it is counted and settled",
+    "bot/runner/serving.py": "one broken job must not end the others; it is counted and settled",
     "bot/web/answers.py": "a broken request is answered 500 and logged",
     "bot/workspace/toolhost/server.py": "the tool host answers with an error line instead of dying",
 }

@@ -30,6 +30,9 @@ class WorkerReport:
     running: int
     started_at: datetime
     heartbeat_at: datetime
+    concurrency: int = 0
+    queue_word: str | None = None
+    queue_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

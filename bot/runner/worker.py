@@ -9,28 +9,34 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import __version__, logs
-from bot.db import schedule, workers
+from bot.db import pauses, schedule, workers
+from bot.db.bell import DatabaseBell
 from bot.db.database import Database
+from bot.db.turns import take_turn
 from bot.db.workers import WorkerReport
 from bot.domain.clock import Clock
-from bot.domain.values import ClaimedJob, SandboxStatus, Scope
+from bot.domain.values import SandboxStatus, Scope
+from bot.errors import RetryLater
 from bot.intake.dispatch import Dispatcher
 from bot.publish.outbox import Outbox
 from bot.queue.base import QueueEngine
 from bot.runner.reconcile import Reaper
 from bot.runner.run import Runner
-from bot.runner.words import GitHubWatch, LastWord
+from bot.runner.serving import TROUBLE_SECONDS, Serving
+from bot.runner.words import OK, GitHubWatch, LastWord
 
 log = logs.get(__name__)
 
 FORGET_AFTER: Final = timedelta(days=1)
-TROUBLE_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 2.0
+"""How long a heartbeat waits for GitHub's word; without it, it says the last one."""
 
 
 class Bell(Protocol):
-    """Rung by the web process after it has stored something."""
+    """Rung by whoever has stored something."""
 
     async def wait(self, timeout_seconds: float) -> bool:
         """Whether it was rung within *timeout_seconds*."""
@@ -57,16 +63,20 @@ class Worker:
     poll_seconds: float
     is_enabled: bool = True
     bell: Bell | None = None
+    database_bell: DatabaseBell | None = None
     started_at: datetime = field(init=False)
     running: int = field(default=0, init=False)
     _deliveries_wait: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _work_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _mail_waits: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _looking: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until *stop* is set, then hand the jobs back and leave."""
         self.started_at = self.clock.now()
-        loops: list[Coroutine[Any, Any, None]] = [self._listen()]
+        await self.engine.start()
+        bells: list[Bell | None] = [bell for bell in (self.bell, self.database_bell) if bell is not None]
+        loops: list[Coroutine[Any, Any, None]] = [self._listen(bell) for bell in bells or [None]]
         loops += [self._forever(each) for each in (self._dispatch, self._schedule, self._mail, self._beat)]
         loops += [self._serve() for _ in range(self.concurrency)]
         stopping = asyncio.create_task(stop.wait())
@@ -77,9 +87,16 @@ class Worker:
             for ended in done - {stopping}:
                 ended.result()
         finally:
+            # First of all nothing more is taken; what is at work here ends while the engine closes.
+            closing = asyncio.create_task(self.engine.close())
+            await asyncio.sleep(0)
+            tasks += [] if self._looking is None else [self._looking]
             for task in (stopping, *tasks):
                 task.cancel()
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
+            await closing
+            if self.database_bell is not None:
+                await self.database_bell.close()
             await self._leave()
             log.info("worker_stopped", worker_id=self.id)
 
@@ -91,15 +108,19 @@ class Worker:
         except (SQLAlchemyError, OSError) as error:
             log.warning("database_trouble", why=type(error).__name__)
 
-    async def _listen(self) -> None:
+    async def _listen(self, bell: Bell | None) -> None:
         """Turn rings, or the passing of time, into looks at the database."""
         while True:
-            if self.bell is None:
+            if bell is None:
                 await self.clock.sleep(self.poll_seconds)
             else:
-                await self.bell.wait(self.poll_seconds)
-            for waits in (self._deliveries_wait, self._work_waits, self._mail_waits):
-                waits.set()
+                await bell.wait(self.poll_seconds)
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let every loop look at the database."""
+        for waits in (self._deliveries_wait, self._work_waits, self._mail_waits):
+            waits.set()
 
     async def _forever(self, once: Callable[[], Awaitable[None]]) -> None:
         """*once* again and again; a database that is away is waited for."""
@@ -119,25 +140,49 @@ class Worker:
             self._mail_waits.set()
 
     async def _schedule(self) -> None:
-        """Jobs to the engine, no more than can run here: others are for other workers.
+        """Jobs to the engine, no more than can run.
 
         What was admitted and not claimed within a lease died with its worker, and is handed out again.
         """
         await self._work_waits.wait()
         self._work_waits.clear()
         await self.reaper.run_once()
-        free_places = self.concurrency - self.running - self.engine.depth()
-        if not self.is_enabled or free_places <= 0:
-            return
+        if self.is_enabled and (places := await self._free_places()) > 0:
+            await self._hand_over(await self._admit(places))
+
+    async def _free_places(self) -> int:
+        """How many jobs the engine's workers could take; where it is not shared that is this one alone."""
+        if not self.engine.is_shared:
+            return self.concurrency - self.running - self.engine.depth()
+        async with self.database.read() as connection:
+            return await self._free_places_of_all(connection)
+
+    async def _free_places_of_all(self, connection: AsyncConnection) -> int:
+        since = self.clock.now() - timedelta(seconds=self.lease_seconds)
+        return await schedule.free_places(Scope.system(), connection, since=since)
+
+    async def _admit(self, places: int) -> list[str]:
         async with self.database.write() as connection:
-            admitted = await schedule.admit(
+            if self.engine.is_shared:
+                # The others admit to the same places: counted again when it is our turn.
+                await take_turn(connection, pauses.TURN)
+                places = await self._free_places_of_all(connection)
+            return await schedule.admit(
                 Scope.system(),
                 connection,
                 now=self.clock.now(),
                 readmit_after=timedelta(seconds=self.lease_seconds),
-                places=free_places,
+                places=places,
             )
-        await self.engine.push(admitted)
+
+    async def _hand_over(self, job_ids: list[str]) -> None:
+        """To the engine; one that does not take them costs them their admission, not their turn."""
+        try:
+            await self.engine.push(job_ids)
+        except RetryLater as error:
+            log.warning("queue_refused", why=str(error), jobs=len(job_ids))
+            async with self.database.write() as connection:
+                await schedule.unadmit(Scope.system(), connection, job_ids)
 
     async def _mail(self) -> None:
         await self._mail_waits.wait()
@@ -146,37 +191,18 @@ class Worker:
 
     async def _serve(self) -> None:
         """One of the places at which jobs run."""
+        serving = Serving(self.database, self.engine, self.runner, self.clock, self.lease_seconds)
         while True:
-            job_id = (await self.engine.pop()).job_id
+            ticket = await self.engine.pop()
             self.running += 1
             try:
-                await self._run_job(job_id)
+                await serving.serve(ticket)
             finally:
                 self.running -= 1
                 self._work_waits.set()
 
-    async def _run_job(self, job_id: str) -> None:
-        """One attempt; where it cannot even be given back, its lease runs out and it is taken up again."""
-        try:
-            job = await self.runner.claim(job_id)
-            if job is not None:
-                with logs.bound(job_id=job.id, issue_id=job.issue_id, fence=job.fence):
-                    await self._attempt(job)
-        except Exception:
-            # Also where our own way to end a broken attempt is broken: no job may end the worker.
-            log.exception("job_left_alone", job_id=job_id)
-            await self.clock.sleep(TROUBLE_SECONDS)
-
-    async def _attempt(self, job: ClaimedJob) -> None:
-        try:
-            await self.runner.run(job)
-        except Exception as error:
-            # The entry of every job: a bug ends an attempt, never the worker.
-            log.exception("job_crashed")
-            await self.runner.crashed(job, error)
-
     async def _beat(self) -> None:
-        await self.github.look()
+        await self._look_at_github()
         now = self.clock.now()
         report = WorkerReport(
             id=self.id,
@@ -192,11 +218,23 @@ class Worker:
             running=self.running,
             started_at=self.started_at,
             heartbeat_at=now,
+            concurrency=self.concurrency,
+            queue_word=self.engine.trouble() or OK,
+            queue_at=now,
         )
         async with self.database.write() as connection:
             await workers.beat(Scope.system(), connection, report)
             await workers.forget(Scope.system(), connection, before=now - FORGET_AFTER)
         await self.clock.sleep(self.heartbeat_seconds)
+
+    async def _look_at_github(self) -> None:
+        """Hear GitHub's word; one that is slow to say it holds up no heartbeat."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self.github.look())
+        done, _ = await asyncio.wait([self._looking], timeout=LOOK_SECONDS)
+        if done:
+            looked, self._looking = self._looking, None
+            looked.result()
 
 
 def _in_words(sandbox: SandboxStatus) -> str:
