@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -52,6 +53,17 @@ class ChoreRunner:
     database: Database
     clock: Clock
     owner: str
+    chores: tuple[Chore, ...] = ()
+
+    def loops(self, woken: Callable[[], None]) -> list[Callable[[], Awaitable[None]]]:
+        """For each chore what is to be called again and again; *woken* is called after each turn."""
+        return [partial(self._once, chore, woken) for chore in self.chores]
+
+    async def _once(self, chore: Chore, woken: Callable[[], None]) -> None:
+        """A turn if it is due, and the wait for the next."""
+        if await self.turn(chore):
+            woken()
+        await self.clock.sleep(await self.seconds_until(chore))
 
     async def turn(self, chore: Chore) -> bool:
         """Do *chore* if it is due and nobody is at it; whether this call did it.
