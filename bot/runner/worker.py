@@ -23,6 +23,7 @@ from bot.errors import RetryLater
 from bot.intake.dispatch import Dispatcher
 from bot.publish.outbox import Outbox
 from bot.queue.base import QueueEngine
+from bot.runner.chores import ChoreRunner
 from bot.runner.reconcile import Reaper
 from bot.runner.run import Runner
 from bot.runner.serving import TROUBLE_SECONDS, Serving
@@ -64,6 +65,7 @@ class Worker:
     is_enabled: bool = True
     bell: Bell | None = None
     database_bell: DatabaseBell | None = None
+    upkeep: ChoreRunner | None = None
     started_at: datetime = field(init=False)
     running: int = field(default=0, init=False)
     _deliveries_wait: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -78,6 +80,7 @@ class Worker:
         bells: list[Bell | None] = [bell for bell in (self.bell, self.database_bell) if bell is not None]
         loops: list[Coroutine[Any, Any, None]] = [self._listen(bell) for bell in bells or [None]]
         loops += [self._forever(each) for each in (self._dispatch, self._schedule, self._mail, self._beat)]
+        loops += [self._forever(each) for each in self.upkeep.loops(self._wake)] if self.upkeep else []
         loops += [self._serve() for _ in range(self.concurrency)]
         stopping = asyncio.create_task(stop.wait())
         tasks = [asyncio.create_task(loop) for loop in loops]
