@@ -10,6 +10,8 @@ IssuewrightError
 ├── Permanent              trying again cannot help; `cause` ends the job
 │   ├── NotFound           404, 410, 451: the thing is not there, or not for us
 │   ├── Forbidden          403: not allowed (also: locked thread, missing permission)
+│   │   └── Uninstalled    the App itself is no longer there: nothing can be asked any more
+│   ├── AccountRefused     the model's key or account: no job can go on before the operator acts
 │   ├── Unauthorized       401: the credential is not valid
 │   └── Invalid            400, 409, 422: the request itself was refused
 └── LeaseLost              another worker owns the job now; write nothing more
@@ -59,11 +61,17 @@ class RetryLater(IssuewrightError):
         *,
         after_seconds: float | None = None,
         cause: Cause = Cause.GITHUB_ERROR,
+        is_away: bool | None = None,
     ) -> None:
-        """Keep the wait and the *cause* that ends the job when the attempts run out."""
+        """Keep the wait and the *cause* that ends the job when trying again has not helped.
+
+        *is_away*: what the job needs does not serve it now, through no fault of the job (GitHub: always),
+        so that waiting for it costs no attempt.
+        """
         super().__init__(message)
         self.after_seconds = after_seconds
         self.cause = cause
+        self.is_away = cause is Cause.GITHUB_ERROR if is_away is None else is_away
 
 
 class RateLimited(RetryLater):
@@ -89,6 +97,14 @@ class NotFound(Permanent):
 
 class Forbidden(Permanent):
     """We are not allowed (403): a missing permission, a locked thread, an archived repository."""
+
+
+class Uninstalled(Forbidden):
+    """The App is not installed there any more; never the answer to a question for a thing."""
+
+
+class AccountRefused(Permanent):
+    """The model's key or account is refused: no job can go on before the operator has acted."""
 
 
 class Unauthorized(Permanent):

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import case, exists, select, update
+from sqlalchemy import RowMapping, case, exists, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import bell, events
+from bot.db.columns import UtcTimestamp
 from bot.db.scope import within
 from bot.db.submit import snapshot_from_json
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs, repositories
@@ -25,21 +26,6 @@ async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> Claime
         .where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
     )
     found = (await connection.execute(statement)).mappings().one()
-    origin = Origin(
-        repository_id=found[job_origins.c.repository_id],
-        number=found[job_origins.c.number],
-        kind=found[job_origins.c.kind],
-        verb=found[job_origins.c.verb],
-        actor=Actor(found[job_origins.c.actor_id], found[job_origins.c.actor_login]),
-        trigger=found[job_origins.c.trigger],
-        trigger_key=found[job_origins.c.trigger_key],
-        snapshot=snapshot_from_json(found[job_origins.c.snapshot]),
-        installation_id=found[job_origins.c.installation_id],
-        comment_id=found[job_origins.c.comment_id],
-        head_sha=found[job_origins.c.head_sha],
-        confidence=found[job_origins.c.confidence],
-        delivery_id=found[job_origins.c.delivery_id],
-    )
     repository = RepositoryRef(
         found[repositories.c.id],
         found[repositories.c.full_name],
@@ -57,9 +43,27 @@ async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> Claime
         fence=found[job_runs.c.fence],
         phase=found[job_runs.c.phase],
         lease_until=found[job_runs.c.lease_until],
-        origin=origin,
+        origin=_origin_of(found),
         repository=repository,
         crashes_without_progress=found[job_runs.c.crashes_without_progress],
+    )
+
+
+def _origin_of(found: RowMapping) -> Origin:
+    return Origin(
+        repository_id=found[job_origins.c.repository_id],
+        number=found[job_origins.c.number],
+        kind=found[job_origins.c.kind],
+        verb=found[job_origins.c.verb],
+        actor=Actor(found[job_origins.c.actor_id], found[job_origins.c.actor_login]),
+        trigger=found[job_origins.c.trigger],
+        trigger_key=found[job_origins.c.trigger_key],
+        snapshot=snapshot_from_json(found[job_origins.c.snapshot]),
+        installation_id=found[job_origins.c.installation_id],
+        comment_id=found[job_origins.c.comment_id],
+        head_sha=found[job_origins.c.head_sha],
+        confidence=found[job_origins.c.confidence],
+        delivery_id=found[job_origins.c.delivery_id],
     )
 
 
@@ -124,7 +128,7 @@ async def freeze(
     """
     await set_phase(scope, connection, job, Phase.FROZEN)
     run = update(job_runs).where(job_runs.c.job_id == job.id)
-    await connection.execute(run.values(cause=cause, crashes_without_progress=0))
+    await connection.execute(run.values(cause=cause, crashes_without_progress=0, waits=0, waiting_since=None))
     values: dict[str, object] = {"error": error, "updated_at": now}
     if result is not None:
         values["result"] = result
@@ -152,7 +156,7 @@ async def settle(scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, 
         .values(status=status, completed_at=now, updated_at=now)
     )
     await close_run(connection, job.id)
-    await set_issue(scope, connection, job.issue_id, issue_status, By.RUNNER, now=now)
+    await _move_issue(connection, job.issue_id, issue_status, By.RUNNER, now)
     await events.append(
         scope,
         connection,
@@ -167,11 +171,18 @@ async def settle(scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, 
 
 
 async def close_run(connection: AsyncConnection, job_id: str) -> None:
-    """Take lease, leave to start, waiting time and open key from the run of a job that the caller ended."""
+    """Take lease, leave to start, place and open key from the run of a job that the caller has ended."""
     await connection.execute(
         update(job_runs)
         .where(job_runs.c.job_id == job_id)
-        .values(phase=Phase.SETTLED, lease_owner=None, lease_until=None, admitted_at=None, wake_at=None)
+        .values(
+            phase=Phase.SETTLED,
+            lease_owner=None,
+            lease_until=None,
+            admitted_at=None,
+            due_at=None,
+            wake_at=None,
+        )
     )
     await connection.execute(update(job_origins).where(job_origins.c.job_id == job_id).values(open_key=None))
 
@@ -185,17 +196,21 @@ async def retry_later(
     error: str,
     is_counted: bool,
     now: datetime,
+    is_waiting: bool = False,
 ) -> None:
     """Give the job back until *wake_at*; an attempt that is not *is_counted* is given back too.
 
+    *is_waiting*: it waits for GitHub or the model; `waited` tells how often and since when it does so.
     The words of a frozen end stay; why it waits stands in the event.
     """
     await own(scope, connection, job)
+    run = update(job_runs).where(job_runs.c.job_id == job.id)
     await connection.execute(
-        update(job_runs)
-        .where(job_runs.c.job_id == job.id)
-        .values(lease_owner=None, lease_until=None, admitted_at=None, wake_at=wake_at)
+        run.values(lease_owner=None, lease_until=None, admitted_at=None, wake_at=wake_at)
     )
+    if is_waiting:
+        since = func.coalesce(job_runs.c.waiting_since, literal(now, UtcTimestamp()))
+        await connection.execute(run.values(waits=job_runs.c.waits + 1, waiting_since=since))
     await wait_again(connection, job.id, By.RUNNER, now=now, is_counted=is_counted)
     is_frozen = exists().where(job_runs.c.job_id == job.id, job_runs.c.phase == Phase.FROZEN)
     await connection.execute(
@@ -204,6 +219,20 @@ async def retry_later(
     await events.append(
         scope, connection, "job.waits", now=now, issue_id=job.issue_id, job_id=job.id, data={"why": error}
     )
+
+
+async def waited(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> tuple[int, datetime | None]:
+    """How often, and since when, the job has waited for GitHub or the model without getting any further."""
+    _in_scope(scope, job)
+    statement = select(job_runs.c.waits, job_runs.c.waiting_since).where(job_runs.c.job_id == job.id)
+    row = (await connection.execute(statement)).one()
+    return row.waits, row.waiting_since
+
+
+async def got_further(connection: AsyncConnection, job: ClaimedJob) -> None:
+    """Forget the waiting, inside the write of a new step."""
+    waits = update(job_runs).where(job_runs.c.job_id == job.id, job_runs.c.waits > 0)
+    await connection.execute(waits.values(waits=0, waiting_since=None))
 
 
 async def wait_again(
@@ -224,18 +253,20 @@ async def wait_again(
     issue_id = (
         await connection.execute(select(agent_jobs.c.issue_id).where(agent_jobs.c.id == job_id))
     ).scalar_one()
-    await set_issue(Scope.system(), connection, issue_id, IssueStatus.QUEUED, by, now=now)
+    await _move_issue(connection, issue_id, IssueStatus.QUEUED, by, now)
     await bell.ring(connection)
+
+
+async def _move_issue(
+    connection: AsyncConnection, issue_id: str, status: IssueStatus, by: By, now: datetime
+) -> None:
+    """Move an issue that is at work; one that somebody else moved meanwhile stays where they put it."""
+    current = select(agent_issues.c.status).where(agent_issues.c.id == issue_id)
+    if await connection.scalar(current) is IssueStatus.PROCESSING:
+        await set_issue(Scope.system(), connection, issue_id, status, by, now=now)
 
 
 def _in_scope(scope: Scope, job: ClaimedJob) -> None:
     if scope.organization_id not in (None, job.organization_id):
         message = f"job {job.id} is outside the scope of this query"
         raise LookupError(message)
-
-
-async def created_at(scope: Scope, connection: AsyncConnection, job_id: str) -> datetime:
-    """When the job was asked for."""
-    statement = select(agent_jobs.c.created_at).where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
-    found: datetime = (await connection.execute(statement)).scalar_one()
-    return found

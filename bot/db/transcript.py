@@ -44,6 +44,8 @@ async def add_step(
 ) -> None:
     """Record a step under this owner's fence; raises LeaseLost."""
     await jobs.own(scope, connection, job)
+    if step.kind is StepKind.TURN:
+        await jobs.got_further(connection, job)
     await connection.execute(
         insert(job_steps).values(
             id=new_id(now),

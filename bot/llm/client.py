@@ -44,10 +44,11 @@ class AnthropicModel:
         """Answer *request* once, within *timeout_seconds* in all.
 
         Raises:
+            AccountRefused: the key or the account (spend limit, no credit) serves nobody now.
             RateLimited: 429 or 529: nothing was charged; `after_seconds` when the server named a time.
             OutcomeUnknown: the answer was cut, late or unreadable: it may have been charged.
             RetryLater: the server is away or broken; nothing was charged.
-            Permanent: the request, the key or the account was refused (cause `model_error`).
+            Permanent: the request itself was refused (cause `model_error`).
         """
         try:
             async with asyncio.timeout(timeout_seconds):

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.domain.enums import Cause
-from bot.errors import IssuewrightError, OutcomeUnknown, Permanent, RateLimited, RetryLater
+from bot.errors import AccountRefused, IssuewrightError, OutcomeUnknown, Permanent, RateLimited, RetryLater
 
 MAX_AFTER_SECONDS = 300.0
 MAX_DETAIL_CHARS = 200
 _LIMITS = frozenset({429, 529})
 _CUT = frozenset({408, 504})
+_REFUSED_KEY = frozenset({401, 403})
 _SPEND_CODES = re.compile(r"spend_limit|billing")
 _SPEND_WORDS = re.compile(r"credit balance|spend(ing)? limit|usage limits|billing", re.IGNORECASE)
 _KEY_SHAPE = re.compile(r"sk-ant-[\w-]+")
@@ -62,22 +63,23 @@ class Failure:
 def from_status(failure: Failure, *, api_key: str) -> IssuewrightError:
     """The error for an answer with an error status; its words never hold *api_key*."""
     if _is_spend(failure):
-        return Permanent(_SPEND_REMEDY, cause=Cause.MODEL_ERROR)
+        return AccountRefused(_SPEND_REMEDY, cause=Cause.MODEL_ERROR)
     after_seconds = _after_seconds(failure.retry_after)
     words = f"The model server answered {failure.status} {failure.type}".strip()
     if failure.status in _LIMITS:
-        return RateLimited(words, after_seconds=after_seconds, cause=Cause.MODEL_ERROR)
+        return RateLimited(words, after_seconds=after_seconds, cause=Cause.MODEL_ERROR, is_away=True)
     if failure.status in _CUT:
-        return OutcomeUnknown(words, after_seconds=after_seconds, cause=Cause.MODEL_ERROR)
+        return OutcomeUnknown(words, after_seconds=after_seconds, cause=Cause.MODEL_ERROR, is_away=True)
     if failure.status >= 500 or failure.status == 409:
-        return RetryLater(words, after_seconds=after_seconds, cause=Cause.MODEL_ERROR)
+        return RetryLater(words, after_seconds=after_seconds, cause=Cause.MODEL_ERROR, is_away=True)
     remedy = _REMEDIES.get(failure.status, _OTHER_REMEDY)
-    return Permanent(f"{words}; {remedy}{_detail(failure, api_key)}", cause=Cause.MODEL_ERROR)
+    kind = AccountRefused if failure.status in _REFUSED_KEY else Permanent
+    return kind(f"{words}; {remedy}{_detail(failure, api_key)}", cause=Cause.MODEL_ERROR)
 
 
 def away(reason: str) -> RetryLater:
     """Nothing was sent, so nothing was charged."""
-    return RetryLater(f"The model server cannot be reached: {reason}", cause=Cause.MODEL_ERROR)
+    return RetryLater(f"The model server cannot be reached: {reason}", cause=Cause.MODEL_ERROR, is_away=True)
 
 
 def cut(reason: str) -> OutcomeUnknown:
@@ -108,7 +110,7 @@ def _after_seconds(value: str | None) -> float | None:
 
 def _detail(failure: Failure, api_key: str) -> str:
     """The server's own words, short, on one line, without a key; none for a refused key."""
-    if failure.status in {401, 403} or not failure.message:
+    if failure.status in _REFUSED_KEY or not failure.message:
         return ""
     text = " ".join(failure.message.replace(api_key, "[key]").split())
     return f" ({_KEY_SHAPE.sub('[key]', text)[:MAX_DETAIL_CHARS]})"

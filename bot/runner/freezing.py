@@ -67,6 +67,12 @@ def living(job: ClaimedJob, step: str) -> Frozen:
     return Frozen(key_of(job, "living"), OperationKind.COMMENT, payload, sequence=0)
 
 
+def living_says(job: ClaimedJob, step: str) -> Frozen:
+    """The same comment with other words, while the job waits; the result takes their place."""
+    payload: Json = {**living(job, step).payload, "comment_key": key_of(job, "living")}
+    return Frozen(key_of(job, "waiting"), OperationKind.COMMENT_EDIT, payload, sequence=5)
+
+
 def withheld(outcome: Outcome, voice: Voice) -> tuple[str, ...]:
     """The kinds of secrets in what the change would add, paths too; empty when it may be published."""
     added = "\n".join(

@@ -14,7 +14,7 @@ from bot.db.transcript import Artifact
 from bot.domain.clock import Clock
 from bot.domain.enums import ArtifactType, Cause, OperationKind, OperationState
 from bot.domain.values import ClaimedJob, Scope
-from bot.errors import Permanent
+from bot.errors import Permanent, RetryLater
 from bot.github.app import GitHubApp
 from bot.github.repository import RepositoryApi
 from bot.publish.operations import Publisher
@@ -58,6 +58,29 @@ class Publishing:
             living = await self._living(job)
         if living.state is OperationState.FAILED:
             raise Permanent(living.error or "the comment was refused")
+
+    async def say_waiting(self, job: ClaimedJob, lease: JobLease) -> None:
+        """Let the living comment say that the job waits for the model, once for all its waits.
+
+        Only words: GitHub's trouble with them is no trouble of the job's.
+
+        Raises:
+            LeaseLost: Somebody else owns the job.
+        """
+        step = "The model does not answer just now; this waits for it and goes on by itself"
+        waiting = freezing.living_says(job, step)
+        async with self.database.write() as connection:
+            living = await operations.by_key(
+                Scope(job.organization_id), connection, freezing.key_of(job, "living")
+            )
+            if living is None or living.state is not OperationState.DONE:
+                return
+            await self.freeze_in(connection, job, [waiting])
+        try:
+            found = [each for each in await self._operations(job) if each.key == waiting.key]
+            await self._send(job, [each for each in found if each.state in OPEN_STATES], lease)
+        except RetryLater as error:
+            log.warning("waiting_not_told", why=str(error))
 
     async def freeze(self, job: ClaimedJob, frozen: Sequence[Frozen]) -> None:
         """Write intents down under the job's fence; those that stand already stay as they are."""
@@ -144,18 +167,16 @@ class Publishing:
         if not waiting:
             return None
         permissions = permissions_of(operation.kind for operation in waiting)
-        try:
-            token = await self.app.token(job.origin.installation_id, job.repository.id, permissions)
-        except Permanent as error:
-            return await self._without_token(job, waiting, error)
-        api = self.app.repository(job.repository.full_name, token)
-        try:
+        async with self.app.lend(job.origin.installation_id, job.repository.id, permissions) as loan:
+            try:
+                await loan.value()
+            except Permanent as error:
+                return await self._without_token(job, waiting, error)
+            api = self.app.repository(job.repository.full_name, loan)
             for operation in waiting:
                 refused = await self._send_one(operation, api, lease)
                 if refused is not None:
                     return refused
-        finally:
-            await self.app.revoke(token)
         return None
 
     async def _send_one(self, operation: Operation, api: RepositoryApi, lease: JobLease) -> Refused | None:

@@ -2,22 +2,24 @@
 
 import asyncio
 import contextlib
+import errno
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import logs
-from bot.db import jobs, schedule
+from bot.db import jobs, schedule, trouble
 from bot.db.database import Database
 from bot.db.schedule import MAX_CRASHES_WITHOUT_PROGRESS
 from bot.domain.clock import Clock
 from bot.domain.enums import Cause, Phase
 from bot.domain.values import ClaimedJob, Scope
-from bot.errors import LeaseLost, Permanent, RetryLater
+from bot.errors import AccountRefused, LeaseLost, Permanent, RetryLater
+from bot.runner.breaker import Breaker, refusal
 from bot.runner.ending import AGAIN, Ending
 from bot.runner.lease import CancelRequested, JobLease
 from bot.runner.outcome import Outcome
@@ -29,7 +31,12 @@ _SET_ASIDE: Final = "The worker died on this job again and again, so it was set 
 _OUR_BUG: Final = "Something went wrong in Issuewright itself; its log has the details."
 MAX_BACKOFF_SECONDS: Final = 300.0
 MAX_WAIT: Final = timedelta(hours=24)
-"""How long a job waits for a GitHub that is away before it ends with `github_error`."""
+"""How long a job waits for a GitHub or a model that is away before it ends with that."""
+TROUBLE_SECONDS: Final = 1.0
+_MAX_DOUBLINGS: Final = 20
+_PROBE_BACKOFFS: Final = 12
+_FULL: Final = "The worker's machine has no room left on its disk"
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class Runner:
     times: Times
     owner: str
     jitter: Callable[[], float] = random.random
+    breaker: Breaker = field(default_factory=Breaker)
 
     async def claim(self, job_id: str) -> ClaimedJob | None:
         """Own the job from now on; None when it is not free."""
@@ -74,6 +82,14 @@ class Runner:
             log.warning("lease_lost")
         except RetryLater as error:
             await self._give_back(job, error)
+        except (SQLAlchemyError, ConnectionError, TimeoutError) as error:
+            if not trouble.is_passing(error):
+                raise
+            await self._after_trouble(job, error)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            await self._give_back(job, RetryLater(_FULL, cause=Cause.BUG, is_away=True))
         except asyncio.CancelledError:
             # This worker is told to stop: another one goes on from what is recorded.
             await asyncio.shield(self._hand_back(job, "handed back by a worker that stopped"))
@@ -118,45 +134,82 @@ class Runner:
             return Outcome(error.cause, _sentence(f"{error}, and trying again did not help"), AGAIN)
 
     async def _work(self, job: ClaimedJob, lease: JobLease) -> Outcome:
-        await self._phase(job, Phase.AUTHORIZE)
-        await self.work.authorize(job)
-        await self.ending.publishing.announce(job, lease)
-        await self._phase(job, Phase.WORK)
-        outcome = await self.work.run(job)
-        if outcome.cause is Cause.PULL_REQUEST:
+        self.breaker.check(self.clock.monotonic())
+        async with self.work.reading(job):
+            await self._phase(job, Phase.AUTHORIZE)
             await self.work.authorize(job)
+            await self.ending.publishing.announce(job, lease)
+            await self._phase(job, Phase.WORK)
+            outcome = await self._with_model(job)
+            if outcome.cause is Cause.PULL_REQUEST:
+                await self.work.authorize(job)
+            return outcome
+
+    async def _with_model(self, job: ClaimedJob) -> Outcome:
+        """Do the work; of many jobs that a refused account stops, the first ends, and the others wait."""
+        try:
+            outcome = await self.work.run(job)
+        except AccountRefused as error:
+            probe_seconds = _PROBE_BACKOFFS * self.times.backoff_seconds
+            if self.breaker.refused(str(error), self.clock.monotonic(), probe_seconds=probe_seconds):
+                raise
+            raise refusal(str(error)) from error
+        self.breaker.served()
         return outcome
 
     async def _is_exhausted(self, job: ClaimedJob, error: RetryLater) -> bool:
-        """A GitHub that is away costs no attempt, but no job waits for it longer than MAX_WAIT."""
-        if error.cause is not Cause.GITHUB_ERROR:
+        """What is away costs no attempt, but no job waits for it longer than MAX_WAIT."""
+        if not error.is_away:
             return job.attempts >= job.max_attempts
-        async with self.database.read() as connection:
-            asked_at = await jobs.created_at(Scope(job.organization_id), connection, job.id)
-        return self.clock.now() - asked_at > MAX_WAIT
+        _, since = await self._waited(job)
+        return since is not None and self.clock.now() - since > MAX_WAIT
 
     async def _give_back(self, job: ClaimedJob, error: RetryLater) -> None:
-        """Let the job wait; an attempt is lost unless it is GitHub that is away."""
-        backoff = min(self.times.backoff_seconds * 2.0**job.attempts, MAX_BACKOFF_SECONDS)
+        """Let the job wait; an attempt is lost unless GitHub or the model is away."""
+        waits, _ = await self._waited(job)
+        doublings = min(waits + 1 if error.is_away else job.attempts, _MAX_DOUBLINGS)
+        backoff = min(self.times.backoff_seconds * 2.0**doublings, MAX_BACKOFF_SECONDS)
         seconds = max(error.after_seconds or 0.0, backoff) * (1 + self.jitter() / 2)
         try:
             if await self._is_frozen(job) and await self._is_exhausted(job, error):
                 await self.ending.give_up(job, error.cause, f"{error}, and trying again did not help.")
                 return
-            await self._wait(job, str(error), seconds, is_counted=error.cause is not Cause.GITHUB_ERROR)
+            if error.is_away and error.cause is Cause.MODEL_ERROR:
+                await self.ending.publishing.say_waiting(job, self._lease(job))
+            await self._wait(job, str(error), seconds, is_counted=not error.is_away, is_waiting=error.is_away)
         except LeaseLost:
             log.warning("lease_lost")
         else:
             log.warning("job_waits", why=str(error), seconds=round(seconds, 1))
 
-    async def _hand_back(self, job: ClaimedJob, why: str) -> None:
-        """Let another worker have it at once; where that fails, the lease runs out instead."""
+    async def _hand_back(self, job: ClaimedJob, why: str) -> bool:
+        """Let another worker have it at once; where the database is away, False: else the lease runs out."""
         try:
             await self._wait(job, why, 0.0, is_counted=False)
-        except (LeaseLost, SQLAlchemyError, OSError) as error:
+        except LeaseLost:
+            log.warning("lease_lost")
+        except (SQLAlchemyError, OSError) as error:
             log.warning("not_handed_back", why=type(error).__name__)
+            return False
+        return True
 
-    async def _wait(self, job: ClaimedJob, why: str, seconds: float, *, is_counted: bool) -> None:
+    async def _after_trouble(self, job: ClaimedJob, error: Exception) -> None:
+        """Give the job back to whoever comes first, as soon as the database takes that; no attempt is lost.
+
+        After a lease's time it is not ours any more.
+        """
+        log.warning("database_trouble", why=trouble.words(error))
+        end = self.clock.monotonic() + self.times.lease_seconds
+        while not await self._hand_back(job, "the database did not answer") and self.clock.monotonic() < end:
+            await self.clock.sleep(TROUBLE_SECONDS)
+
+    async def _waited(self, job: ClaimedJob) -> tuple[int, datetime | None]:
+        async with self.database.read() as connection:
+            return await jobs.waited(Scope(job.organization_id), connection, job)
+
+    async def _wait(
+        self, job: ClaimedJob, why: str, seconds: float, *, is_counted: bool, is_waiting: bool = False
+    ) -> None:
         now = self.clock.now()
         async with self.database.write() as connection:
             await jobs.retry_later(
@@ -166,6 +219,7 @@ class Runner:
                 wake_at=now + timedelta(seconds=seconds),
                 error=why,
                 is_counted=is_counted,
+                is_waiting=is_waiting,
                 now=now,
             )
 

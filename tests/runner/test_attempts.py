@@ -303,8 +303,8 @@ async def test_a_wait_that_comes_too_late_changes_nothing(world: World, stack: S
 
 async def test_waits_grow_to_a_bound_and_a_little_by_chance(world: World, stack: Stack, job_id: str) -> None:
     runner = replace(stack.runner, jitter=lambda: 1.0)
-    job = replace(await claimed(stack, job_id), attempts=40)
-    await runner._give_back(job, RetryLater("later"))
+    job = replace(await claimed(stack, job_id), attempts=4000)
+    await runner._give_back(job, RetryLater("later", cause=Cause.BUG))
     assert (await world.facts(job_id)).waits_seconds == MAX_BACKOFF_SECONDS * 1.5
 
 
