@@ -15,29 +15,36 @@ from bot.config_database import passwords
 from bot.db import secrets as stored_secrets
 from bot.db.bell import DatabaseBell
 from bot.db.database import Database, is_sqlite
+from bot.db.limits import StoredLimits
 from bot.domain.clock import Clock, SystemClock
 from bot.domain.commands import COMMANDS
 from bot.domain.ports import Model
 from bot.domain.values import ClaimedJob, SandboxStatus, Scope
 from bot.github.app import GitHubApp
+from bot.github.repository import RepositoryApi
 from bot.handlers import router
 from bot.intake.apply import Intake
 from bot.intake.dispatch import Dispatcher
 from bot.intake.gate import PermissionGate
+from bot.intake.inbox import Inbox
 from bot.intake.installations import Installations
 from bot.llm.client import AnthropicModel
 from bot.process import Doorbell
 from bot.publish import render
+from bot.publish.drafts import Hand
 from bot.publish.operations import Publisher
 from bot.publish.outbox import Outbox
-from bot.publish.writes import Hand
+from bot.publish.pace import Pace
+from bot.publish.recheck import Recheck
 from bot.queue.base import QueueEngine
 from bot.queue.inprocess import InProcessEngine
+from bot.runner.chores import ChoreRunner
 from bot.runner.ending import Ending
 from bot.runner.freezing import Voice
 from bot.runner.publishing import Publishing
 from bot.runner.reconcile import Reaper
 from bot.runner.run import Runner, Times
+from bot.runner.upkeep import chores_of
 from bot.runner.words import GitHubWatch, WatchedModel
 from bot.runner.work import Work
 from bot.runner.worker import Worker
@@ -59,6 +66,7 @@ class Parts:
     sandbox: SandboxStatus
     publisher: Publisher
     gate: PermissionGate
+    inbox: Inbox
 
 
 @asynccontextmanager
@@ -81,26 +89,32 @@ async def assembled(
             private_keys=[key.reveal() for key in settings.github_private_keys],
             session=session,
             clock=clock,
+            limits=StoredLimits(database, clock),
         )
         publisher = Publisher(
             database=database,
             clock=clock,
             hand=partial(_hand, app, marker_key),
+            pace=Pace(database, clock, settings.write_pace_seconds),
             look_window_seconds=settings.look_window_seconds,
-            write_pace_seconds=settings.write_pace_seconds,
         )
         gate = PermissionGate(app, clock)
-        parts = Parts(settings, database, app, clock, marker_key, await probe(), publisher, gate)
-        yield _worker(parts, model, bell, network)
+        inbox = Inbox(database)
+        parts = Parts(settings, database, app, clock, marker_key, await probe(), publisher, gate, inbox)
+        try:
+            yield _worker(parts, model, bell, network)
+        finally:
+            await inbox.close()
+            await app.close()
     finally:
         await model.close()
         await session.close()
         await database.close()
 
 
-async def _hand(app: GitHubApp, marker_key: bytes) -> Hand:
-    identity = await app.identity()
-    return Hand(marker_key, identity.bot_user_id)
+async def _hand(app: GitHubApp, marker_key: bytes, api: RepositoryApi) -> Hand:
+    identity = await app.identity(api)
+    return Hand(marker_key, identity.bot_user_id, identity.app_id)
 
 
 def _worker(parts: Parts, anthropic: Model, bell: Doorbell | None, network: Mapping[str, str]) -> Worker:
@@ -127,6 +141,7 @@ def _worker(parts: Parts, anthropic: Model, bell: Doorbell | None, network: Mapp
         is_enabled=settings.agent_enabled,
         bell=bell,
         database_bell=None if is_sqlite(settings.database_url) else DatabaseBell(database),
+        upkeep=_upkeep(parts, worker_id),
     )
 
 
@@ -140,6 +155,20 @@ def _engine(settings: Settings, worker_id: str, clock: Clock) -> QueueEngine:
     waits = Waits.for_url(url, lock_seconds=settings.lease_seconds)
     concurrency = settings.agent_max_concurrency
     return RedisEngine(url, name=worker_id, concurrency=concurrency, waits=waits, clock=clock)
+
+
+def _upkeep(parts: Parts, worker_id: str) -> ChoreRunner:
+    database, app, clock = parts.database, parts.app, parts.clock
+    chores = chores_of(
+        parts.settings,
+        database=database,
+        app=app,
+        clock=clock,
+        store=parts.inbox.store,
+        is_handled=router.is_handled,
+        recheck=Recheck(database, app, parts.publisher, clock),
+    )
+    return ChoreRunner(database, clock, worker_id, chores)
 
 
 def _model(settings: Settings) -> AnthropicModel:

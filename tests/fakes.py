@@ -1,7 +1,11 @@
-"""Stand-ins for time that every test may use."""
+"""Stand-ins for time and for the limits of GitHub that every test may use."""
 
 import asyncio
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from bot.domain.ports import Rate
+from bot.errors import Forbidden, RateLimited, Uninstalled
 
 
 class ManualClock:
@@ -30,3 +34,39 @@ class ManualClock:
         self.slept.append(seconds)
         self.advance(seconds)
         await asyncio.sleep(0)
+
+
+@dataclass
+class MemoryLimits:
+    """The limits of one process, for rooms that know no database; a limit of unknown length is a minute."""
+
+    clock: ManualClock
+    blocked_until: dict[int, datetime] = field(default_factory=dict)
+    rates: dict[int, list[Rate]] = field(default_factory=dict)
+    gone: dict[int, bool] = field(default_factory=dict)
+
+    async def admit(self, installation_id: int) -> None:
+        """Let a call pass, or raise what stands in its way."""
+        if installation_id in self.gone:
+            raise Uninstalled("gone") if self.gone[installation_id] else Forbidden("suspended")
+        left = (self.blocked_until.get(installation_id, self.clock.now()) - self.clock.now()).total_seconds()
+        if left > 0:
+            raise RateLimited("GitHub asked us to wait", after_seconds=left)
+
+    async def limited(self, installation_id: int, after_seconds: float | None) -> float:
+        """Close it."""
+        seconds = 60.0 if after_seconds is None else after_seconds
+        self.blocked_until[installation_id] = self.clock.now() + timedelta(seconds=seconds)
+        return seconds
+
+    async def note(self, installation_id: int, rate: Rate) -> None:
+        """Keep it."""
+        self.rates.setdefault(installation_id, []).append(rate)
+
+    async def lost(self, installation_id: int, *, is_gone: bool) -> None:
+        """Keep that it is no more."""
+        self.gone[installation_id] = is_gone
+
+    async def found(self, installation_id: int) -> None:
+        """Forget that it was no more."""
+        self.gone.pop(installation_id, None)

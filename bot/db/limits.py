@@ -17,7 +17,7 @@ from bot.db.upsert import insert_or_update
 from bot.domain.clock import Clock
 from bot.domain.ports import Rate
 from bot.domain.values import Scope
-from bot.errors import Forbidden, NotFound, RateLimited
+from bot.errors import Forbidden, RateLimited, Uninstalled
 from bot.limits import RATE_LIMIT_MAX_WAIT_SECONDS, RATE_LIMIT_WAIT_SECONDS
 
 log = logs.get(__name__)
@@ -37,7 +37,7 @@ class Door:
 
 
 async def door(scope: Scope, connection: AsyncConnection, installation_id: int) -> Door:
-    """What stands in the way of calls for an installation (0: of the App's own); nothing where we know none."""
+    """What stands in the way of calls for an installation; 0 is the App itself, an unknown one is open."""
     system_only(scope)
     blocked = select(github_limits.c.blocked_until).where(github_limits.c.installation_id == installation_id)
     known = installations.c.id == installation_id
@@ -140,7 +140,7 @@ class StoredLimits:
         async with self.database.read() as connection:
             found = await door(Scope.system(), connection, installation_id)
         if found.deleted_at is not None:
-            raise NotFound("the App is no longer installed there")
+            raise Uninstalled("the App is no longer installed there")
         if found.suspended_at is not None:
             raise Forbidden("the App's installation is suspended")
         left = (found.blocked_until - self.clock.now()).total_seconds() if found.blocked_until else 0.0
@@ -177,3 +177,13 @@ class StoredLimits:
         async with self.database.write() as connection:
             await close(Scope.system(), connection, installation_id, is_gone=is_gone, now=self.clock.now())
         log.warning("installation_lost", installation_id=installation_id, is_gone=is_gone)
+
+    async def found(self, installation_id: int) -> None:
+        """It is active, GitHub says: what we missed of its return is made up for."""
+        async with self.database.read() as connection:
+            stood = await door(Scope.system(), connection, installation_id)
+        if stood.suspended_at is None and stood.deleted_at is None:
+            return
+        async with self.database.write() as connection:
+            await reopen(Scope.system(), connection, installation_id, now=self.clock.now())
+        log.info("installation_found", installation_id=installation_id)

@@ -1,6 +1,6 @@
 """Frozen writes to GitHub: intent, sent, done; the key makes each of them once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,7 @@ class Operation:
     remote_id: int | None
     remote_url: str | None
     error: str | None
+    created_at: datetime
 
 
 async def freeze(
@@ -156,8 +157,12 @@ async def mark_done(
     remote_id: int | None,
     remote_url: str | None,
     now: datetime,
+    recheck_at: datetime | None = None,
 ) -> None:
-    """The write is there, *fence* made sure of it: keep what GitHub calls it."""
+    """The write is there, *fence* made sure of it: keep what GitHub calls it.
+
+    *recheck_at* is when to look for a second landing, where that is possible.
+    """
     await connection.execute(
         update(operations)
         .where(operations.c.id == operation_id, within(scope, operations))
@@ -169,8 +174,59 @@ async def mark_done(
             error=None,
             wake_at=None,
             done_at=now,
+            recheck_at=recheck_at,
         )
     )
+
+
+async def to_recheck(
+    scope: Scope, connection: AsyncConnection, *, now: datetime, limit: int
+) -> list[Operation]:
+    """Writes that are done and may have landed twice, whose time to look has come; the oldest first."""
+    system_only(scope)
+    statement = (
+        select(operations)
+        .where(operations.c.recheck_at <= now, operations.c.state == OperationState.DONE)
+        .order_by(operations.c.recheck_at, operations.c.id)
+        .limit(limit)
+    )
+    return [_operation(row) for row in (await connection.execute(statement)).all()]
+
+
+async def set_recheck(
+    scope: Scope, connection: AsyncConnection, operation_id: str, *, recheck_at: datetime | None
+) -> None:
+    """Look again then, or never."""
+    await connection.execute(
+        update(operations)
+        .where(operations.c.id == operation_id, within(scope, operations))
+        .values(recheck_at=recheck_at)
+    )
+
+
+async def nth_last_sending(
+    scope: Scope,
+    connection: AsyncConnection,
+    installation_id: int,
+    kinds: Collection[OperationKind],
+    *,
+    count: int,
+    since: datetime,
+) -> datetime | None:
+    """When the *count*th last write of these kinds was sent; None when there were fewer since then."""
+    system_only(scope)
+    found: datetime | None = await connection.scalar(
+        select(operations.c.sent_at)
+        .where(
+            operations.c.installation_id == installation_id,
+            operations.c.sent_at > since,
+            operations.c.kind.in_(kinds),
+        )
+        .order_by(operations.c.sent_at.desc())
+        .offset(count - 1)
+        .limit(1)
+    )
+    return found
 
 
 async def mark_failed(

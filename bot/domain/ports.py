@@ -56,7 +56,7 @@ class Limits(Protocol):
 
         Raises:
             RateLimited: GitHub asked for silence; `after_seconds` says for how long still.
-            NotFound: The App was uninstalled.
+            Uninstalled: The App is no longer there.
             Forbidden: The installation is suspended.
         """
 
@@ -71,3 +71,6 @@ class Limits(Protocol):
 
     async def lost(self, installation_id: int, *, is_gone: bool) -> None:
         """GitHub says that an installation is suspended or, *is_gone*, no more; twice is once."""
+
+    async def found(self, installation_id: int) -> None:
+        """GitHub says that an installation is active: it may be called again; twice is once."""

@@ -1,7 +1,8 @@
-"""The GitHub App itself: who it is, where it is installed, and tokens minted late and narrow."""
+"""The GitHub App itself: who it is, where it is installed, and the tokens that it lends."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -10,18 +11,23 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.domain.clock import Clock
+from bot.domain.ports import Limits
 from bot.domain.values import Json
 from bot.errors import (
     ConfigError,
+    Forbidden,
     IssuewrightError,
     NotFound,
     OutcomeUnknown,
     Problem,
     RetryLater,
     Unauthorized,
+    Uninstalled,
 )
+from bot.github.faults import is_suspension
 from bot.github.repository import RepositoryApi
-from bot.github.transport import Credential, Transport
+from bot.github.tokens import Loan, Reach, Tokens, with_loan
+from bot.github.transport import APP_ITSELF, Credential, Transport
 from bot.github.values import AppIdentity, InstallationInfo, InstallationToken
 
 # GitHub refuses a JWT whose end is more than 10 minutes ahead, and advises 60 seconds for a slow clock:
@@ -37,7 +43,8 @@ class GitHubApp:
     """Calls that an App makes as itself.
 
     Two private keys may be valid during a rotation: a 401 with the one that worked last
-    tries the other, and whichever works is used from then on.
+    tries the other, and whichever works is used from then on. `key_trouble` says in words what
+    GitHub has against all of them; None while one works.
     """
 
     def __init__(
@@ -48,13 +55,17 @@ class GitHubApp:
         private_keys: Sequence[str],
         session: aiohttp.ClientSession,
         clock: Clock,
+        limits: Limits,
     ) -> None:
         """Read the keys; nothing is sent.
 
         Raises:
             ConfigError: There is no key, or one is not an RSA private key in PEM form.
         """
-        self._transport = Transport(session, api_url=api_url, clock=clock)
+        self._transport = Transport(session, api_url=api_url, clock=clock, limits=limits)
+        self._limits = limits
+        self._tokens = Tokens(self.token, self._revoke, clock)
+        self.key_trouble: str | None = None
         self._app_id = app_id
         self._clock = clock
         self._signers = [_Signer(app_id, _load(text), clock) for text in private_keys]
@@ -62,32 +73,26 @@ class GitHubApp:
             raise ConfigError(_key_problem("no key is given"))
         self._identity: AppIdentity | None = None
 
-    async def identity(self) -> AppIdentity:
-        """Who we are; asked once, then remembered."""
+    async def identity(self, api: RepositoryApi) -> AppIdentity:
+        """Who we are; asked once, then remembered.
+
+        The account that writes for us is public data, but GitHub takes no App JWT outside the App's own
+        paths, and an Enterprise Server in private mode tells nobody who has not signed in: *api* asks.
+        """
         if self._identity is None:
-            app_id, slug = await self._as_app(
-                "GET", "/app", lambda data: (int(data["id"]), str(data["slug"]))
-            )
+            app_id, slug = await self.as_app("GET", "/app", lambda data: (int(data["id"]), str(data["slug"])))
             login = f"{slug}[bot]"
-            # Public data; GitHub takes no App JWT outside the App's own paths.
-            user_id = await self._transport.ask(
-                "GET",
-                "/users/{login}",
-                lambda data: int(data["id"]),
-                credential=Credential(),
-                variables={"login": login},
-            )
-            self._identity = AppIdentity(app_id, slug, login, user_id)
+            self._identity = AppIdentity(app_id, slug, login, await api.user_id(login))
         return self._identity
 
     async def check(self) -> None:
         """Ask GitHub who we are, now; raises what went wrong."""
-        await self._as_app("GET", "/app", lambda data: int(data["id"]))
+        await self.as_app("GET", "/app", lambda data: int(data["id"]))
 
     async def installation(self, installation_id: int) -> InstallationInfo | None:
         """One installation, or None when it is gone."""
         try:
-            return await self._as_app(
+            found = await self.as_app(
                 "GET",
                 "/app/installations/{id}",
                 InstallationInfo.from_json,
@@ -95,50 +100,97 @@ class GitHubApp:
             )
         except NotFound:
             return None
+        await self.heard_of(found)
+        return found
 
-    async def token(
-        self, installation_id: int, repository_id: int, permissions: Mapping[str, str]
-    ) -> InstallationToken:
-        """A new token for that one repository and those permissions (`{"issues": "write"}`).
+    async def heard_of(self, found: InstallationInfo) -> None:
+        """GitHub has told of an installation: one that is active may be called again."""
+        if not found.is_suspended:
+            await self._limits.found(found.id)
 
-        Raises:
-            NotFound: The installation is gone.
-            Forbidden: It is suspended.
-            Invalid: It does not hold the repository or a permission.
-            RetryLater: No answer; a token that was made in spite of it expires by itself.
+    def lend(
+        self, installation_id: int, repository_id: int | None, permissions: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Loan]:
+        """A token for one repository (None: for all) and those permissions (`{"issues": "write"}`).
+
+        For the block: it is minted by the first call, shared with others who need the same, minted anew
+        before its hour ends, and revoked when the last of them has left.
         """
-        if not permissions:
-            raise ValueError("a token without named permissions would hold all of them")
-        try:
-            return await self._as_app(
-                "POST",
-                "/app/installations/{id}/access_tokens",
-                InstallationToken.from_json,
-                variables={"id": str(int(installation_id))},
-                data={"repository_ids": [int(repository_id)], "permissions": dict(permissions)},
-            )
-        except OutcomeUnknown as error:
-            raise RetryLater(str(error), after_seconds=error.after_seconds) from error
+        return self._tokens.lend(installation_id, repository_id, permissions)
 
-    async def revoke(self, token: InstallationToken) -> None:
-        """End *token* now; when that fails it still ends within the hour by itself."""
-        with contextlib.suppress(IssuewrightError):
-            await self._transport.ask(
-                "DELETE",
-                "/installation/token",
-                lambda _: None,
-                credential=Credential(oauth_token=token.value),
-            )
+    async def close(self) -> None:
+        """Revoke the tokens that are still on loan; the second time does nothing."""
+        await self._tokens.close()
 
-    def repository(self, full_name: str, token: InstallationToken) -> RepositoryApi:
-        """The calls on one repository with *token*.
+    def repository(self, full_name: str, loan: Loan) -> RepositoryApi:
+        """The calls on one repository with the token of *loan*.
 
         Raises:
             Invalid: *full_name* is not `owner/name`.
         """
-        return RepositoryApi(self._transport, full_name, Credential(oauth_token=token.value))
+        return RepositoryApi(self._transport.for_installation(loan.reach.installation_id), full_name, loan)
 
-    async def _as_app(
+    async def token(self, reach: Reach) -> InstallationToken:
+        """Mint a token of that reach; whoever calls GitHub borrows one with `lend`.
+
+        Raises:
+            Uninstalled: The installation is gone.
+            Forbidden: It is suspended.
+            Invalid: It does not hold the repository or a permission.
+            RetryLater: No answer; a token that was made in spite of it expires by itself.
+        """
+        await self._limits.admit(reach.installation_id)
+        repositories = {} if reach.repository_id is None else {"repository_ids": [reach.repository_id]}
+        try:
+            return await self.as_app(
+                "POST",
+                "/app/installations/{id}/access_tokens",
+                InstallationToken.from_json,
+                variables={"id": str(reach.installation_id)},
+                data={**repositories, "permissions": dict(reach.permissions)},
+            )
+        except OutcomeUnknown as error:
+            raise RetryLater(str(error), after_seconds=error.after_seconds) from error
+        except Forbidden as error:
+            if is_suspension(error):
+                await self._limits.lost(reach.installation_id, is_gone=False)
+            raise
+        except NotFound as error:
+            # Apart from the answers to what the token is for, where this says that a thing is not there.
+            await self._check_is_there(reach.installation_id)
+            raise Uninstalled(str(error)) from error
+
+    async def _check_is_there(self, installation_id: int) -> None:
+        """Keep that an installation is gone, unless GitHub shows it: one odd answer is not enough."""
+        with contextlib.suppress(RetryLater):
+            if await self.installation(installation_id) is None:
+                await self._limits.lost(installation_id, is_gone=True)
+
+    async def _revoke(self, reach: Reach, value: str) -> None:
+        """End a token now; when that fails it still ends within the hour by itself."""
+        with contextlib.suppress(IssuewrightError):
+            await self._transport.for_installation(reach.installation_id).ask(
+                "DELETE", "/installation/token", lambda _: None, credential=Credential(oauth_token=value)
+            )
+
+    async def page(
+        self,
+        path: str,
+        parse: Callable[[Any], Result],
+        *,
+        variables: Mapping[str, str] | None = None,
+        loan: Loan | None = None,
+    ) -> tuple[Result, str | None]:
+        """One page of a list, with the App's JWT or what *loan* lends, and the address of the next page."""
+        whose = APP_ITSELF if loan is None else loan.reach.installation_id
+        transport = self._transport.for_installation(whose)
+
+        async def ask(credential: Credential) -> tuple[Result, str | None]:
+            return await transport.page(path, parse, credential=credential, variables=variables)
+
+        return await (self._signed(ask) if loan is None else with_loan(loan, ask))
+
+    async def as_app(
         self,
         method: str,
         path: str,
@@ -147,23 +199,35 @@ class GitHubApp:
         variables: Mapping[str, str] | None = None,
         data: Json | bytes = b"",
     ) -> Result:
-        """One call with the App's JWT; after a 401 each other key is tried once, freshly signed."""
+        """One call with the App's JWT."""
+
+        async def ask(credential: Credential) -> Result:
+            return await self._transport.ask(
+                method, path, parse, credential=credential, variables=variables, data=data
+            )
+
+        return await self._signed(ask)
+
+    async def _signed(self, ask: Callable[[Credential], Awaitable[Result]]) -> Result:
+        """*ask* with the App's JWT; after a 401 each other key is tried once, freshly signed.
+
+        Raises:
+            RetryLater: GitHub takes none of the keys. That is for the operator to mend, and nobody's
+                request is refused for it.
+        """
         for signer in tuple(self._signers):
             try:
-                return await self._transport.ask(
-                    method,
-                    path,
-                    parse,
-                    credential=Credential(jwt=signer.jwt()),
-                    variables=variables,
-                    data=data,
-                )
+                answer = await ask(Credential(jwt=signer.jwt()))
             except Unauthorized as error:
                 refused = error
                 signer.forget()
                 self._signers.remove(signer)
                 self._signers.append(signer)  # the others come first from now on
-        raise refused
+            else:
+                self.key_trouble = None
+                return answer
+        self.key_trouble = f"GitHub does not take the App's private key: {refused}"
+        raise RetryLater(self.key_trouble) from refused
 
 
 class _Signer:

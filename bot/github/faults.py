@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final, TypeGuard
 
+from bot.domain.ports import Rate
 from bot.errors import (
     Forbidden,
     Invalid,
@@ -17,12 +18,11 @@ from bot.errors import (
     RetryLater,
     Unauthorized,
 )
+from bot.limits import RATE_LIMIT_MAX_WAIT_SECONDS
 
-# https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-DEFAULT_WAIT_SECONDS: Final = 60.0
-# A primary limit is reset within the hour; anything longer is a clock that is wrong.
-MAX_WAIT_SECONDS: Final = 3_900.0
 MAX_MESSAGE_CHARS: Final = 300
+# Numbers in headers: seconds since 1970 have 10 digits.
+MAX_DIGITS: Final = 11
 
 GONE: Final = frozenset({404, 410, 451})
 MOVED: Final = frozenset({300, 301, 302, 303, 307, 308})
@@ -70,8 +70,40 @@ class Call:
         return RetryLater(f"{why}: {self}", after_seconds=after_seconds)
 
 
+def rate_of(answer: Answer) -> Rate | None:
+    """What the answer says of the hourly limit; None where it says nothing that can be read."""
+    said = (answer.headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset"))
+    limit, remaining, reset = (_number(text) for text in said)
+    if limit is None or remaining is None or reset is None:
+        return None
+    return Rate(limit, remaining, datetime.fromtimestamp(reset, UTC))
+
+
+def hidden_limit(call: Call, answer: Answer, now: datetime) -> RateLimited | None:
+    """The limit in an answer that looks like a success, as GraphQL tells of it.
+
+    https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
+    """
+    if b"RATE_LIMITED" not in answer.body:
+        return None
+    details = _object(answer.body).get("errors")
+    kinds = [part.get("type") for part in details if isinstance(part, dict)] if _is_list(details) else []
+    if "RATE_LIMITED" not in kinds:
+        return None
+    words = f"GitHub answered {answer.status} with a limit to {call}"
+    return RateLimited(words, after_seconds=_wait_seconds(answer.headers, now))
+
+
+def is_suspension(error: IssuewrightError) -> bool:
+    """Whether a refusal says that the installation is suspended: GitHub has words alone for it."""
+    return isinstance(error, Forbidden) and "installation has been suspended" in str(error).lower()
+
+
 def fault(call: Call, answer: Answer, now: datetime) -> IssuewrightError:
-    """The error that an answer outside 2xx means; *now* turns a reset time into a wait."""
+    """The error that an answer outside 2xx means; *now* turns a reset time into a wait.
+
+    A limit without `after_seconds` is one of which GitHub did not say how long it lasts.
+    """
     status, said = answer.status, _message(answer.body)
     words = f"GitHub answered {status} to {call}" + (f": {said}" if said else "")
     if status == 429 or (status == 403 and _is_limit(answer.headers, said)):
@@ -104,41 +136,57 @@ def _is_limit(headers: Mapping[str, str], said: str) -> bool:
     return "rate limit" in said.lower() or "abuse detection" in said.lower()
 
 
-def _wait_seconds(headers: Mapping[str, str], now: datetime) -> float:
-    """`retry-after`, else the time until the reset when nothing remains, else a minute."""
+def _wait_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
+    """`retry-after`, else the time until the reset when nothing remains, else None.
+
+    https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+    """
     asked = _seconds(headers.get("retry-after"))
     if asked is not None:
         return asked
-    reset = headers.get("x-ratelimit-reset", "")
-    if headers.get("x-ratelimit-remaining") == "0" and reset.isascii() and reset.isdigit():
-        return _bounded(float(reset) - now.timestamp())
-    return DEFAULT_WAIT_SECONDS
+    reset = _number(headers.get("x-ratelimit-reset", ""))
+    if headers.get("x-ratelimit-remaining") == "0" and reset is not None:
+        return _bounded(reset - now.timestamp())
+    return None
 
 
 def _seconds(value: str | None) -> float | None:
     """A whole number of seconds within our bounds, or None for anything else."""
-    if value is None or not (value.isascii() and value.isdigit()):
-        return None
-    return _bounded(float(value))
+    number = _number(value or "")
+    return None if number is None else _bounded(number)
+
+
+def _number(text: str) -> int | None:
+    """A whole number of at most `MAX_DIGITS` digits, or None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
 
 
 def _bounded(seconds: float) -> float:
-    """At least a second, at most `MAX_WAIT_SECONDS`."""
-    return min(max(seconds, 1.0), MAX_WAIT_SECONDS)
+    """At least a second, at most `RATE_LIMIT_MAX_WAIT_SECONDS`."""
+    return min(max(seconds, 1.0), RATE_LIMIT_MAX_WAIT_SECONDS)
 
 
 def _message(body: bytes) -> str:
     """GitHub's own words in one short line; empty when the body is not its JSON."""
-    try:
-        data = json.loads(body)
-    except ValueError:
-        return ""
-    if not isinstance(data, dict):
-        return ""
+    data = _object(body)
     details = data.get("errors")
-    parts = [data.get("message"), *(details if isinstance(details, list) else [details])]
+    parts = [data.get("message"), *(details if _is_list(details) else [details])]
     words = (_words(part) for part in parts)
     return " ".join("; ".join(word for word in words if word).split())[:MAX_MESSAGE_CHARS]
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object in *body*; an empty one where there is none."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether *value* is a list, whatever it holds."""
+    return isinstance(value, list)
 
 
 def _words(part: object) -> str:

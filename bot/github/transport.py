@@ -11,8 +11,9 @@ from gidgethub import sansio
 from yarl import URL
 
 from bot.domain.clock import Clock
-from bot.errors import Invalid, RetryLater
-from bot.github.faults import MOVED, Answer, Call, Moved, fault
+from bot.domain.ports import Limits
+from bot.errors import Invalid, IssuewrightError, RateLimited, RetryLater
+from bot.github.faults import MOVED, Answer, Call, Moved, fault, hidden_limit, is_suspension, rate_of
 
 # https://docs.github.com/en/rest/about-the-rest-api/api-versions
 API_VERSION: Final = "2022-11-28"
@@ -22,6 +23,8 @@ REQUEST_TIMEOUT_SECONDS: Final = 15.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 MAX_REDIRECTS: Final = 3
+# Whose calls those are that an App makes with its own key.
+APP_ITSELF: Final = 0
 
 ACCEPT_JSON: Final = "application/vnd.github+json"
 ACCEPT_RAW: Final = "application/vnd.github.raw+json"
@@ -48,7 +51,10 @@ class Credential:
 
 
 class Transport(gidgethub_abc.GitHubAPI):
-    """Requests to one GitHub API: never to another origin, never without an end, never cached."""
+    """Requests to one GitHub API for one installation, each of them admitted by the limits first.
+
+    Never to another origin, never without an end, never cached.
+    """
 
     def __init__(
         self,
@@ -56,6 +62,8 @@ class Transport(gidgethub_abc.GitHubAPI):
         *,
         api_url: str,
         clock: Clock,
+        limits: Limits,
+        installation_id: int = APP_ITSELF,
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
@@ -63,9 +71,27 @@ class Transport(gidgethub_abc.GitHubAPI):
         super().__init__("issuewright", base_url=api_url)
         self._session = session
         self._clock = clock
+        self._limits = limits
+        self._installation_id = installation_id
         self._origin = URL(api_url).origin()
         self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
+
+    async def admit(self) -> None:
+        """Raise what stands in the way of a call, as each call does by itself: see `Limits.admit`."""
+        await self._limits.admit(self._installation_id)
+
+    def for_installation(self, installation_id: int) -> "Transport":
+        """The same way to GitHub, for calls that count for another installation."""
+        return Transport(
+            self._session,
+            api_url=str(self.base_url),
+            clock=self._clock,
+            limits=self._limits,
+            installation_id=installation_id,
+            timeout_seconds=self._timeout_seconds,
+            max_bytes=self._max_bytes,
+        )
 
     async def ask(
         self,
@@ -86,6 +112,18 @@ class Transport(gidgethub_abc.GitHubAPI):
         answer, _ = await self._ask_page(method, path, variables, credential, data)
         return self._shaped(Call(method, path), parse, answer)
 
+    async def page(
+        self,
+        path: str,
+        parse: Callable[[Any], Result],
+        *,
+        credential: Credential,
+        variables: Mapping[str, str] | None = None,
+    ) -> tuple[Result, str | None]:
+        """One page of a list, read with *parse* as a whole, and the address of the next one."""
+        answer, following = await self._ask_page("GET", path, variables, credential, b"")
+        return self._shaped(Call("GET", path), parse, answer), following
+
     async def pages(
         self,
         path: str,
@@ -94,19 +132,24 @@ class Transport(gidgethub_abc.GitHubAPI):
         credential: Credential,
         variables: Mapping[str, str],
         max_pages: int,
+        member: str | None = None,
     ) -> list[Result]:
         """All items of a list, page after page; a part is never given out as the whole.
+
+        Where a page is an object, its list is the *member* of that name.
 
         Raises:
             Invalid: There are more than *max_pages* pages.
         """
+
+        def read(page: Any) -> list[Result]:
+            return [parse(item) for item in _list(page if member is None else page[member])]
+
         found: list[Result] = []
         place = path
         for _ in range(max_pages):
             items, following = await self._ask_page("GET", place, variables, credential, b"")
-            found += self._shaped(
-                Call("GET", path), lambda page: [parse(item) for item in _list(page)], items
-            )
+            found += self._shaped(Call("GET", path), read, items)
             if following is None:
                 return found
             place = following
@@ -161,6 +204,9 @@ class Transport(gidgethub_abc.GitHubAPI):
     ) -> tuple[int, Mapping[str, str], bytes]:
         """The exchange that gidgethub asks for; it sees successes only, and no header it could trip over."""
         answer = await self._send(method, url, headers, body, self._max_bytes)
+        limit = hidden_limit(Call(method, URL(url, encoded=True).path), answer, self._clock.now())
+        if limit is not None:
+            raise await self._closed(limit)
         kept = {name: answer.headers[name] for name in ("content-type", "link") if name in answer.headers}
         return answer.status, kept, answer.body
 
@@ -170,6 +216,7 @@ class Transport(gidgethub_abc.GitHubAPI):
         """One call with its redirects, within one timeout; anything but success raises."""
         target = URL(url, encoded=True)
         call = Call(method, target.path)
+        await self.admit()
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 answer = await self._follow(call, target, headers, body, max_bytes)
@@ -177,9 +224,25 @@ class Transport(gidgethub_abc.GitHubAPI):
             raise RetryLater(f"GitHub cannot be reached: {call}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise call.unanswered("GitHub did not answer") from error
+        rate = rate_of(answer)
+        if rate is not None:
+            await self._limits.note(self._installation_id, rate)
         if answer.status not in _SUCCESS:
-            raise fault(call, answer, self._clock.now())
+            raise await self._refused(fault(call, answer, self._clock.now()))
         return answer
+
+    async def _refused(self, error: IssuewrightError) -> IssuewrightError:
+        """*error*, once everybody can know of it who has to."""
+        if isinstance(error, RateLimited):
+            return await self._closed(error)
+        if is_suspension(error) and self._installation_id != APP_ITSELF:
+            await self._limits.lost(self._installation_id, is_gone=False)
+        return error
+
+    async def _closed(self, limit: RateLimited) -> RateLimited:
+        """*limit* with its wait, once the installation is closed for everybody."""
+        limit.after_seconds = await self._limits.limited(self._installation_id, limit.after_seconds)
+        return limit
 
     async def _follow(
         self, call: Call, target: URL, headers: Mapping[str, str], body: bytes, max_bytes: int

@@ -114,6 +114,7 @@ class IssueInfo:
     is_locked: bool
     is_pull_request: bool
     url: str
+    labels: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Json) -> "IssueInfo":
@@ -126,7 +127,13 @@ class IssueInfo:
             is_locked=bool(data["locked"]),
             is_pull_request=data.get("pull_request") is not None,
             url=str(data["html_url"]),
+            labels=tuple(_label_name(label) for label in data["labels"]),
         )
+
+
+def _label_name(label: Json | str) -> str:
+    """The name of an issue's label; the API's description allows a bare string too."""
+    return label if isinstance(label, str) else str(label.get("name") or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +186,7 @@ class PullInfo:
     state: str
     is_draft: bool
     head_sha: str
+    is_merged: bool = False
 
     @classmethod
     def from_json(cls, data: Json) -> "PullInfo":
@@ -189,6 +197,7 @@ class PullInfo:
             state=str(data["state"]),
             is_draft=bool(data.get("draft", False)),
             head_sha=str(data["head"]["sha"]),
+            is_merged=data.get("merged_at") is not None,
         )
 
 
@@ -204,3 +213,65 @@ class TreeEntry:
         """The form that `POST …/git/trees` takes."""
         entry: Json = {"path": self.path, "mode": self.mode, "type": "blob"}
         return {**entry, "sha": None} if self.content is None else {**entry, "content": self.content}
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewInfo:
+    """A review of a pull request; `author_id` is 0 when the account is gone."""
+
+    id: int
+    author_id: int
+    body: str
+    url: str
+
+    @classmethod
+    def from_json(cls, data: Json) -> "ReviewInfo":
+        """Read one review."""
+        user = data["user"]
+        return cls(
+            id=int(data["id"]),
+            author_id=int(user["id"]) if user is not None else 0,
+            body=str(data.get("body") or ""),
+            url=str(data["html_url"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewComment:
+    """A remark on lines of a diff; `start_line` where it begins above `line`, `side` LEFT or RIGHT."""
+
+    path: str
+    line: int
+    body: str
+    side: str = "RIGHT"
+    start_line: int | None = None
+
+    def to_json(self) -> Json:
+        """The form that `POST …/pulls/{number}/reviews` takes."""
+        entry: Json = {"path": self.path, "line": self.line, "side": self.side, "body": self.body}
+        if self.start_line is not None:
+            entry |= {"start_line": self.start_line, "start_side": self.side}
+        return entry
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRunInfo:
+    """A check run; `app_id` says whose it is, `external_id` is what its maker calls it."""
+
+    id: int
+    name: str
+    external_id: str
+    app_id: int
+    url: str
+
+    @classmethod
+    def from_json(cls, data: Json) -> "CheckRunInfo":
+        """Read one check run."""
+        app = data["app"]
+        return cls(
+            id=int(data["id"]),
+            name=str(data["name"]),
+            external_id=str(data.get("external_id") or ""),
+            app_id=int(app["id"]) if app is not None else 0,
+            url=str(data.get("html_url") or ""),
+        )

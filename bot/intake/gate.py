@@ -8,7 +8,7 @@ from cachetools import TTLCache
 from bot.db.tenants import Tenant
 from bot.domain.clock import Clock
 from bot.domain.values import Actor
-from bot.errors import Permanent
+from bot.errors import Permanent, RetryLater, Unauthorized
 from bot.github.app import GitHubApp
 
 CACHE_SECONDS = 60
@@ -45,13 +45,16 @@ class PermissionGate:
         """Whether *actor* has at least *needs* on the repository.
 
         Raises:
-            RetryLater: GitHub is away or limits us; nothing was decided.
+            RetryLater: GitHub is away, limits us or does not take our credential; nothing was decided.
         """
         key = (tenant.repository.id, actor.id)
         level = None if fresh else self._levels.get(key)
         if level is None:
             try:
                 level = await self._ask(tenant, actor)
+            except Unauthorized as error:
+                # Our credential is refused, not the person.
+                raise RetryLater(str(error)) from error
             except Permanent as error:
                 return Verdict(is_open=False, reason=f"GitHub did not confirm the permission: {error}")
             self._levels[key] = level
@@ -64,7 +67,7 @@ class PermissionGate:
 
     async def _ask(self, tenant: Tenant, actor: Actor) -> str:
         """The level that belongs to this numeric id; a login that passed to somebody else has none."""
-        token = await self._app.token(tenant.installation_id, tenant.repository.id, {"metadata": "read"})
-        repository = self._app.repository(tenant.repository.full_name, token)
-        permission = await repository.permission(actor.login)
+        lent = self._app.lend(tenant.installation_id, tenant.repository.id, {"metadata": "read"})
+        async with lent as loan:
+            permission = await self._app.repository(tenant.repository.full_name, loan).permission(actor.login)
         return permission.level if permission.user_id == actor.id else "none"

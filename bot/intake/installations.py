@@ -54,8 +54,8 @@ class Installations:
     async def _repository(self, installation_id: int, repository: RepositoryRef) -> RepositoryRef | None:
         """What a token of this installation sees under that id; None when it is not one of its own."""
         try:
-            token = await self.app.token(installation_id, repository.id, {"metadata": "read"})
-            info = await self.app.repository(repository.full_name, token).info()
+            async with self.app.lend(installation_id, repository.id, {"metadata": "read"}) as loan:
+                info = await self.app.repository(repository.full_name, loan).info()
         except Permanent:
             return None
         is_same = info.id == repository.id

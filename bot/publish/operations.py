@@ -6,22 +6,26 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from bot import logs
-from bot.db import operations, tenants
+from bot.db import operations
 from bot.db.database import Database
 from bot.db.operations import OPEN_STATES, Operation
 from bot.domain.clock import Clock
-from bot.domain.enums import OperationState
+from bot.domain.enums import OperationKind, OperationState
 from bot.domain.values import Scope
 from bot.errors import LeaseLost, OutcomeUnknown, Permanent, RetryLater
 from bot.github.repository import RepositoryApi
 from bot.github.transport import REQUEST_TIMEOUT_SECONDS
-from bot.publish.writes import WRITES, Draft, Hand, Remote, Write, referred_keys
+from bot.publish.drafts import Draft, Hand, Remote, Write, is_too_long
+from bot.publish.pace import Pace
+from bot.publish.talk import Comment
+from bot.publish.writes import WRITES, referred_keys
 
 log = logs.get(__name__)
 
 LOOK_EVERY_SECONDS: Final = 2.0
 MAX_TRIES: Final = 3
-MAX_SLOT_TRIES: Final = 100
+# GitHub ends a request after 10 seconds; what it had queued by then lands within minutes.
+RECHECK_AFTER: Final = timedelta(minutes=5)
 # The lease must outlive the request that is sent under it.
 SEND_SECONDS: Final = REQUEST_TIMEOUT_SECONDS + 1.0
 
@@ -43,9 +47,9 @@ class Publisher:
 
     database: Database
     clock: Clock
-    hand: Callable[[], Awaitable[Hand]]
+    hand: Callable[[RepositoryApi], Awaitable[Hand]]
+    pace: Pace
     look_window_seconds: float
-    write_pace_seconds: float
 
     async def perform(self, operation: Operation, api: RepositoryApi, lease: Lease) -> Operation:
         """Bring one operation to DONE and return it; one that is done or failed is returned as it is.
@@ -55,13 +59,13 @@ class Publisher:
             Permanent: GitHub refused it for good; the operation is FAILED.
             LeaseLost: Somebody else owns the job now.
         """
-        write = WRITES[operation.kind]
-        hand = await self.hand()
+        write, is_short = WRITES[operation.kind], False
+        hand = await self.hand(api)
         for _ in range(MAX_TRIES):
             if operation.state not in OPEN_STATES:
                 return operation
             try:
-                draft = await self._draft(operation)
+                draft = await self._draft(operation, is_short=is_short)
                 remote = await self._look(operation, write, draft, api, hand, lease)
                 if remote is None:
                     remote = await self._send(operation, write, draft, api, hand, lease)
@@ -70,10 +74,33 @@ class Publisher:
                 operation = await self._reload(operation)
                 continue
             except Permanent as error:
-                await self._fail(operation, str(error))
-                raise
-            return await self._done(operation, remote, lease)
+                if is_short or not is_too_long(error):
+                    await self._fail(operation, str(error))
+                    raise
+                log.warning("write_shortened", key=operation.key, why=str(error))
+                operation, is_short = await self._reload(operation), True
+                continue
+            return await self._done(operation, write, remote, lease)
         raise RetryLater(f"GitHub gave no clear answer to a {operation.kind.value}")
+
+    async def remove_copies(self, operation: Operation, api: RepositoryApi) -> int:
+        """Delete the comments of ours that landed beside the one that *operation* knows; how many.
+
+        Only comments can stand twice: GitHub keeps a branch and its pull request single, and a review
+        or a check run cannot be taken away.
+        """
+        if operation.kind is not OperationKind.COMMENT:
+            return 0
+        draft = await self._draft(operation)
+        found = await Comment().copies(api, draft, await self.hand(api))
+        surplus = [one.id for one in found if one.id is not None and one.id != operation.remote_id]
+        if len(surplus) == len(found):
+            return 0
+        for comment_id in surplus:
+            await self.pace.wait(operation.installation_id, OperationKind.REACTION)
+            await api.delete_comment(comment_id)
+            log.warning("copy_removed", key=operation.key, remote_id=comment_id)
+        return len(surplus)
 
     async def _look(
         self, operation: Operation, write: Write, draft: Draft, api: RepositoryApi, hand: Hand, lease: Lease
@@ -83,7 +110,8 @@ class Publisher:
             return None
         while True:
             found = await write.look(api, draft, hand)
-            if found is not None or operation.state is not OperationState.SENT:
+            # What was refused as too long has not landed: there is nothing to wait for.
+            if found is not None or operation.state is not OperationState.SENT or draft.is_short:
                 return found
             sent_at = operation.sent_at or self.clock.now()
             left = (sent_at - self.clock.now()).total_seconds() + self.look_window_seconds
@@ -96,8 +124,9 @@ class Publisher:
         self, operation: Operation, write: Write, draft: Draft, api: RepositoryApi, hand: Hand, lease: Lease
     ) -> Remote:
         """Wait for the pace, make sure that the lease outlives the request, mark, send."""
-        await self._wait_for_slot(operation.installation_id)
+        await self.pace.wait(operation.installation_id, operation.kind)
         await lease.hold(SEND_SECONDS)
+        await api.admit()
         async with self.database.write() as connection:
             may_send = await operations.mark_sent(
                 Scope(operation.organization_id),
@@ -110,30 +139,7 @@ class Publisher:
             raise LeaseLost(operation.key)
         return await write.send(api, draft, hand)
 
-    async def _wait_for_slot(self, installation_id: int) -> None:
-        """One write at a time and not faster than the pace, over all workers.
-
-        https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
-
-        Raises:
-            RetryLater: Others were faster each time.
-        """
-        scope = Scope.system()
-        pace = timedelta(seconds=self.write_pace_seconds)
-        for _ in range(MAX_SLOT_TRIES):
-            now = self.clock.now()
-            async with self.database.write() as connection:
-                free_at = await tenants.next_write_at(scope, connection, installation_id) or now
-                slot = max(now, free_at)
-                is_taken = await tenants.reserve_write(
-                    scope, connection, installation_id, not_before=slot, next_at=slot + pace
-                )
-            if is_taken:
-                await self.clock.sleep((slot - now).total_seconds())
-                return
-        raise RetryLater(f"no time to write was to be had in {MAX_SLOT_TRIES} tries")
-
-    async def _draft(self, operation: Operation) -> Draft:
+    async def _draft(self, operation: Operation, *, is_short: bool = False) -> Draft:
         """The operation with the remote ids that it refers to.
 
         Raises:
@@ -147,15 +153,17 @@ class Publisher:
                 if other is None or other.remote_id is None:
                     raise Permanent(f"a {operation.kind.value} refers to something that was not published")
                 remote_ids[key] = other.remote_id
-        return Draft(operation.key, operation.payload, remote_ids)
+        return Draft(operation.key, operation.payload, remote_ids, operation.created_at, is_short)
 
     async def _reload(self, operation: Operation) -> Operation:
         async with self.database.read() as connection:
             found = await operations.by_key(Scope(operation.organization_id), connection, operation.key)
         return found or operation
 
-    async def _done(self, operation: Operation, remote: Remote, lease: Lease) -> Operation:
-        scope = Scope(operation.organization_id)
+    async def _done(self, operation: Operation, write: Write, remote: Remote, lease: Lease) -> Operation:
+        """Keep what GitHub calls it; where an earlier request may still land, look again later."""
+        scope, now = Scope(operation.organization_id), self.clock.now()
+        is_doubtful = operation.attempts > 0 and not write.is_idempotent
         async with self.database.write() as connection:
             await operations.mark_done(
                 scope,
@@ -164,7 +172,8 @@ class Publisher:
                 fence=lease.fence,
                 remote_id=remote.id,
                 remote_url=remote.url,
-                now=self.clock.now(),
+                now=now,
+                recheck_at=now + RECHECK_AFTER if is_doubtful else None,
             )
         log.info("write_done", key=operation.key, kind=operation.kind.value, remote_id=remote.id)
         return await self._reload(operation)

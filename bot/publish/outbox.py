@@ -1,5 +1,8 @@
 """Acknowledgements and replies that belong to no run: sent by whichever worker is first."""
 
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -12,12 +15,15 @@ from bot.domain.clock import Clock
 from bot.domain.values import Scope
 from bot.errors import LeaseLost, Permanent, RetryLater
 from bot.github.app import GitHubApp
+from bot.github.tokens import Loan
 from bot.publish.operations import Publisher
-from bot.publish.writes import WRITES
+from bot.publish.writes import permissions_of
 
 log = logs.get(__name__)
 
 BATCH: Final = 50
+# Installations that are written to at the same time; GitHub lets each have its own 100 requests.
+MAX_AT_ONCE: Final = 8
 MAX_BACKOFF_SECONDS: Final = 300.0
 # With the longest wait between them a day: a GitHub that is away makes a reply late, not lost.
 MAX_ATTEMPTS: Final = 300
@@ -43,15 +49,37 @@ class Outbox:
     backoff_seconds: float
 
     async def run_once(self) -> int:
-        """Send what is due; returns how many operations were looked at."""
+        """Send what is due; returns how many operations were looked at.
+
+        One after the other for each installation, several installations at once, so that one that hangs
+        holds up no other.
+        """
         scope = Scope.system()
         async with self.database.read() as connection:
             due = await operations.outbox(scope, connection, now=self.clock.now(), limit=BATCH)
+        installations: dict[int, list[Operation]] = {}
         for operation in due:
-            await self._send(operation)
+            installations.setdefault(operation.installation_id, []).append(operation)
+        at_once = asyncio.Semaphore(MAX_AT_ONCE)
+        sending = [self._installation(each, at_once) for each in installations.values()]
+        ends = await asyncio.gather(*sending, return_exceptions=True)
+        for error in ends:
+            if error is not None:
+                raise error
         return len(due)
 
-    async def _send(self, operation: Operation) -> None:
+    async def _installation(self, waiting: Sequence[Operation], at_once: asyncio.Semaphore) -> None:
+        """What waits for one installation, in order, with a token for each of its repositories."""
+        async with at_once, AsyncExitStack() as stack:
+            loans: dict[int, Loan] = {}
+            for repository_id in {operation.repository_id for operation in waiting}:
+                kinds = [each.kind for each in waiting if each.repository_id == repository_id]
+                lent = self.app.lend(waiting[0].installation_id, repository_id, permissions_of(kinds))
+                loans[repository_id] = await stack.enter_async_context(lent)
+            for operation in waiting:
+                await self._send(operation, loans[operation.repository_id])
+
+    async def _send(self, operation: Operation, loan: Loan) -> None:
         try:
             async with self.database.read() as connection:
                 tenant = await tenants.tenant_of(
@@ -62,10 +90,7 @@ class Outbox:
                 )
             if tenant is None:
                 raise Permanent("the installation no longer serves this repository")
-            token = await self.app.token(
-                operation.installation_id, operation.repository_id, WRITES[operation.kind].permissions
-            )
-            api = self.app.repository(tenant.repository.full_name, token)
+            api = self.app.repository(tenant.repository.full_name, loan)
             await self.publisher.perform(operation, api, OwnRow())
         except LeaseLost:
             log.info("write_left_to_another", key=operation.key)

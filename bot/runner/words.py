@@ -48,7 +48,10 @@ class WatchedModel:
 
 @dataclass(frozen=True, slots=True)
 class GitHubWatch:
-    """Asks GitHub now and then who we are: at once after trouble, else every few minutes."""
+    """Asks GitHub now and then who we are: at once after trouble, else every few minutes.
+
+    A key that GitHub has refused meanwhile is trouble.
+    """
 
     app: GitHubApp
     clock: Clock
@@ -60,7 +63,7 @@ class GitHubWatch:
         is_fresh = (
             self.word.at is not None and (now - self.word.at).total_seconds() < ASK_GITHUB_EVERY_SECONDS
         )
-        if is_fresh and self.word.text == OK:
+        if is_fresh and self.word.text == OK and self.app.key_trouble is None:
             return
         try:
             await self.app.check()

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from bot import logs
@@ -17,7 +18,7 @@ from bot.domain.values import ClaimedJob, CommandRecord, RepositoryConfig, Repos
 from bot.errors import Permanent
 from bot.github.app import GitHubApp
 from bot.github.repository import RepositoryApi
-from bot.github.values import InstallationToken
+from bot.github.tokens import Loan
 from bot.intake.gate import Gate
 from bot.llm import prices
 from bot.runner.outcome import Outcome, decide, needs_verification
@@ -73,15 +74,16 @@ class Work:
         if not verdict.is_open:
             raise Permanent(verdict.reason, cause=Cause.DENIED)
 
+    def reading(self, job: ClaimedJob) -> AbstractAsyncContextManager[Loan]:
+        """A token that reads the job's repository; one for all who read within the block."""
+        return self.app.lend(job.origin.installation_id, job.repository.id, READ_PERMISSIONS)
+
     async def run(self, job: ClaimedJob) -> Outcome:
         """Do the work and say what it came to; the read token ends with it."""
-        token = await self.app.token(job.origin.installation_id, job.repository.id, READ_PERMISSIONS)
-        try:
-            api = self.app.repository(job.repository.full_name, token)
+        async with self.reading(job) as loan:
+            api = self.app.repository(job.repository.full_name, loan)
             base = await self._base(api, job.repository)
-            return await self._on_checkout(job, base, token)
-        finally:
-            await self.app.revoke(token)
+            return await self._on_checkout(job, base, loan)
 
     async def _base(self, api: RepositoryApi, asked: RepositoryRef) -> Base:
         """The head of the default branch, with what it says about us."""
@@ -106,8 +108,9 @@ class Work:
                 return content.decode("utf-8", errors="replace")
         return None
 
-    async def _on_checkout(self, job: ClaimedJob, base: Base, token: InstallationToken) -> Outcome:
-        checkout = await self.workspace.checkout(base.repository, base.sha, token.value, job.id)
+    async def _on_checkout(self, job: ClaimedJob, base: Base, loan: Loan) -> Outcome:
+        token = await loan.value()
+        checkout = await self.workspace.checkout(base.repository, base.sha, token, job.id)
         try:
             host = await self.workspace.open_host(checkout)
             try:

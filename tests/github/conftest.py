@@ -12,7 +12,7 @@ from bot.github.repository import RepositoryApi
 from bot.github.transport import Transport
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.forge import Forge
-from tests.fakes import ManualClock
+from tests.fakes import ManualClock, MemoryLimits
 from tests.openapi import check_all
 
 REPOSITORY = "octo/pets"
@@ -26,6 +26,7 @@ class Hub:
     forge: Forge
     app: GitHubApp
     api: RepositoryApi
+    limits: MemoryLimits
     installation_id: int
     repository_id: int
     issue: int
@@ -53,7 +54,14 @@ async def forge(clock: ManualClock) -> AsyncIterator[Forge]:
 
 
 @pytest.fixture
-async def hub(forge: Forge, session: aiohttp.ClientSession, clock: ManualClock) -> Hub:
+def limits(clock: ManualClock) -> MemoryLimits:
+    return MemoryLimits(clock)
+
+
+@pytest.fixture
+async def hub(
+    forge: Forge, session: aiohttp.ClientSession, clock: ManualClock, limits: MemoryLimits
+) -> AsyncIterator[Hub]:
     files: dict[str, str | bytes] = {
         "README.md": "# Pets\n",
         "src/a b#c.py": "x = 1\n",
@@ -69,9 +77,11 @@ async def hub(forge: Forge, session: aiohttp.ClientSession, clock: ManualClock) 
         private_keys=[forge.private_key],
         session=session,
         clock=clock,
+        limits=limits,
     )
-    token = await app.token(installation_id, repository_id, WRITES)
-    return Hub(forge, app, app.repository(REPOSITORY, token), installation_id, repository_id, issue)
+    async with app.lend(installation_id, repository_id, WRITES) as loan:
+        api = app.repository(REPOSITORY, loan)
+        yield Hub(forge, app, api, limits, installation_id, repository_id, issue)
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -98,10 +108,14 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-def transport_to(session: aiohttp.ClientSession, clock: ManualClock) -> Callable[[str], Transport]:
+def transport_to(
+    session: aiohttp.ClientSession, clock: ManualClock, limits: MemoryLimits
+) -> Callable[[str], Transport]:
     """Build a transport to a URL, with bounds small enough to reach."""
 
     def build(url: str) -> Transport:
-        return Transport(session, api_url=url, clock=clock, timeout_seconds=0.3, max_bytes=1_000)
+        return Transport(
+            session, api_url=url, clock=clock, limits=limits, timeout_seconds=0.3, max_bytes=1_000
+        )
 
     return build

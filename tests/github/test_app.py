@@ -1,6 +1,6 @@
 """Keys, narrow tokens and installations, against the forge."""
 
-import json
+from collections.abc import Callable
 from datetime import timedelta
 
 import aiohttp
@@ -9,25 +9,36 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bot.errors import ConfigError, Forbidden, Invalid, RetryLater, Unauthorized
+from bot.errors import ConfigError, Forbidden, Invalid, RetryLater
 from bot.github.app import GitHubApp
-from bot.standin.forge.faults import Drop, Reply
+from bot.github.tokens import Reach
+from bot.standin.forge.faults import Reply
 from bot.standin.forge.forge import Forge, public_key
-from tests.fakes import ManualClock
-from tests.github.conftest import REPOSITORY, WRITES, Hub
+from tests.fakes import ManualClock, MemoryLimits
+from tests.github.conftest import WRITES, Hub
 from tests.keys import new_key
 
 
 def _app(forge: Forge, session: aiohttp.ClientSession, clock: ManualClock, *keys: str) -> GitHubApp:
     return GitHubApp(
-        api_url=forge.api_url, app_id=forge.app_id, private_keys=keys, session=session, clock=clock
+        api_url=forge.api_url,
+        app_id=forge.app_id,
+        private_keys=keys,
+        session=session,
+        clock=clock,
+        limits=MemoryLimits(clock),
     )
 
 
+def reach(hub: Hub, **permissions: str) -> Reach:
+    """The reach of a token for the hub's repository."""
+    return Reach(hub.installation_id, hub.repository_id, tuple(permissions.items()))
+
+
 async def test_the_app_learns_who_it_is_and_asks_only_once(hub: Hub) -> None:
-    first = await hub.app.identity()
+    first = await hub.app.identity(hub.api)
     asked = len(hub.forge.requests)
-    assert await hub.app.identity() is first
+    assert await hub.app.identity(hub.api) is first
     assert len(hub.forge.requests) == asked
     assert (first.app_id, first.slug, first.bot_login) == (
         hub.forge.app_id,
@@ -49,48 +60,33 @@ async def test_a_suspended_installation_says_so_and_gives_no_token(hub: Hub) -> 
     found = await hub.app.installation(hub.installation_id)
     assert found is not None and found.is_suspended
     with pytest.raises(Forbidden, match="suspended"):
-        await hub.app.token(hub.installation_id, hub.repository_id, WRITES)
+        await hub.app.token(reach(hub, **WRITES))
 
 
 async def test_an_unknown_installation_is_none(hub: Hub) -> None:
     assert await hub.app.installation(999_999) is None
 
 
-async def test_a_token_is_narrowed_to_one_repository_and_the_named_permissions(hub: Hub) -> None:
-    token = await hub.app.token(hub.installation_id, hub.repository_id, {"issues": "write"})
-    asked = json.loads(hub.forge.requests[-1].request_body)
-    assert asked == {"repository_ids": [hub.repository_id], "permissions": {"issues": "write"}}
-    with pytest.raises(Forbidden, match="contents=read"):
-        await hub.app.repository(REPOSITORY, token).file("README.md")
-
-
 async def test_a_token_never_shows_its_value(hub: Hub) -> None:
-    token = await hub.app.token(hub.installation_id, hub.repository_id, {"issues": "read"})
+    token = await hub.app.token(reach(hub, issues="read"))
     assert token.value not in repr(token)
 
 
 async def test_a_token_without_named_permissions_is_a_mistake(hub: Hub) -> None:
     with pytest.raises(ValueError, match="all of them"):
-        await hub.app.token(hub.installation_id, hub.repository_id, {})
+        async with hub.app.lend(hub.installation_id, hub.repository_id, {}):
+            pass
 
 
 async def test_a_token_for_another_repository_is_refused(hub: Hub) -> None:
     with pytest.raises(Invalid, match="not accessible"):
-        await hub.app.token(hub.installation_id, 987_654, {"issues": "read"})
-
-
-async def test_a_revoked_token_is_worth_nothing(hub: Hub) -> None:
-    token = await hub.app.token(hub.installation_id, hub.repository_id, {"issues": "read"})
-    await hub.app.revoke(token)
-    with pytest.raises(Unauthorized):
-        await hub.app.repository(REPOSITORY, token).issue(hub.issue)
-    await hub.app.revoke(token)  # the second time nothing happens
+        await hub.app.token(Reach(hub.installation_id, 987_654, (("issues", "read"),)))
 
 
 async def test_an_unanswered_request_for_a_token_may_simply_be_made_again(hub: Hub) -> None:
     hub.forge.faults.add("POST", "access_tokens", Reply(502, is_after=True))
     with pytest.raises(RetryLater) as caught:
-        await hub.app.token(hub.installation_id, hub.repository_id, {"issues": "read"})
+        await hub.app.token(reach(hub, issues="read"))
     assert type(caught.value) is RetryLater
 
 
@@ -115,11 +111,31 @@ async def test_the_next_rotation_goes_back_to_the_other_key(
     assert [one.status for one in forge.requests] == [401, 404, 401, 404]
 
 
-async def test_when_no_key_works_the_refusal_is_told(
+async def test_when_no_key_works_that_is_trouble_of_ours_to_be_mended_and_no_refusal(
     forge: Forge, session: aiohttp.ClientSession, clock: ManualClock
 ) -> None:
-    with pytest.raises(Unauthorized):
-        await _app(forge, session, clock, new_key(number=7)).identity()
+    app = _app(forge, session, clock, new_key(number=7))
+    with pytest.raises(RetryLater, match="private key"):
+        await app.check()
+    assert app.key_trouble is not None and "401" in app.key_trouble
+
+    forge.world.app.public_keys.append(public_key(new_key(number=7)))
+    await app.check()
+    assert app.key_trouble is None
+
+
+async def test_who_we_are_is_never_asked_without_a_credential(hub: Hub) -> None:
+    await hub.app.identity(hub.api)
+    (asked,) = [one for one in hub.forge.requests if one.path.startswith("/users/")]
+    assert asked.caller == "installation"
+
+
+async def test_an_installation_that_was_lost_may_be_called_again_once_github_shows_it(hub: Hub) -> None:
+    hub.limits.gone[hub.installation_id] = False
+    with pytest.raises(Forbidden):
+        await hub.app.token(reach(hub, issues="read"))
+    await hub.app.installation(hub.installation_id)
+    await hub.app.token(reach(hub, issues="read"))
 
 
 async def test_a_jwt_is_used_again_for_eight_minutes_and_is_valid_the_whole_time(
@@ -141,38 +157,45 @@ async def test_a_jwt_is_backdated_and_ends_within_ten_minutes(hub: Hub, clock: M
 
 
 async def test_a_token_ends_an_hour_later_on_the_clock_of_github(hub: Hub, clock: ManualClock) -> None:
-    token = await hub.app.token(hub.installation_id, hub.repository_id, {"issues": "read"})
+    token = await hub.app.token(reach(hub, issues="read"))
     assert token.expires_at - clock.now() == timedelta(hours=1)
+
+
+Make = Callable[..., GitHubApp]
+
+
+@pytest.fixture
+def make(session: aiohttp.ClientSession, clock: ManualClock, limits: MemoryLimits) -> Make:
+    """An App with these keys."""
+
+    def build(*keys: str) -> GitHubApp:
+        return GitHubApp(
+            api_url="http://x", app_id=1, private_keys=keys, session=session, clock=clock, limits=limits
+        )
+
+    return build
 
 
 @pytest.mark.parametrize(
     "text", ["", "no key", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----"]
 )
-def test_a_key_that_cannot_be_read_is_reported_without_any_of_it(
-    text: str, session: aiohttp.ClientSession, clock: ManualClock
-) -> None:
+def test_a_key_that_cannot_be_read_is_reported_without_any_of_it(text: str, make: Make) -> None:
     with pytest.raises(ConfigError, match="GITHUB_PRIVATE_KEY") as caught:
-        GitHubApp(api_url="http://x", app_id=1, private_keys=[text], session=session, clock=clock)
+        make(text)
     assert "AAAA" not in str(caught.value)
 
 
-def test_a_key_of_another_kind_is_reported(session: aiohttp.ClientSession, clock: ManualClock) -> None:
+def test_a_key_of_another_kind_is_reported(make: Make) -> None:
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     with pytest.raises(ConfigError, match="RSA"):
-        GitHubApp(api_url="http://x", app_id=1, private_keys=[key.decode()], session=session, clock=clock)
+        make(key.decode())
 
 
-def test_an_app_without_a_key_is_reported(session: aiohttp.ClientSession, clock: ManualClock) -> None:
+def test_an_app_without_a_key_is_reported(make: Make) -> None:
     with pytest.raises(ConfigError, match="no key"):
-        GitHubApp(api_url="http://x", app_id=1, private_keys=[], session=session, clock=clock)
-
-
-async def test_a_dropped_connection_while_revoking_is_no_error(hub: Hub) -> None:
-    token = await hub.app.token(hub.installation_id, hub.repository_id, {"issues": "read"})
-    hub.forge.faults.add("DELETE", "installation/token", Drop())
-    await hub.app.revoke(token)
+        make()
 
 
 async def test_an_answer_without_a_token_is_no_answer(hub: Hub) -> None:
@@ -180,4 +203,4 @@ async def test_an_answer_without_a_token_is_no_answer(hub: Hub) -> None:
         "POST", "access_tokens", Reply(201, '{"token": ""}', {"Content-Type": "application/json"})
     )
     with pytest.raises(RetryLater, match="another shape"):
-        await hub.app.token(hub.installation_id, hub.repository_id, {"issues": "read"})
+        await hub.app.token(reach(hub, issues="read"))

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from bot.db import tables, tenants
 from bot.db.database import Database
+from bot.db.limits import StoredLimits
 from bot.db.tenants import Tenant
 from bot.domain.enums import ThreadKind
 from bot.domain.intents import Intent, SaveInstallation, StartJob
@@ -141,6 +142,7 @@ async def hall(forge: Forge, file_database: Database, clock: ManualClock) -> Asy
             private_keys=[forge.private_key],
             session=session,
             clock=clock,
+            limits=StoredLimits(file_database, clock),
         )
         gate = PermissionGate(app, clock)
         intake = Intake(

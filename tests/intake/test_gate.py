@@ -98,8 +98,8 @@ async def test_a_kept_verdict_is_one_persons_alone(hall: Hall, tenant: Tenant) -
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/access_tokens$", status) for status in (401, 403, 404, 422)]
-    + [("/permission$", status) for status in (401, 403, 404)],
+    [("/access_tokens$", status) for status in (403, 404, 422)]
+    + [("/permission$", status) for status in (403, 404)],
 )
 async def test_the_gate_stays_closed_on_a_refusal_and_forgets_it(
     hall: Hall, tenant: Tenant, path: str, status: int
@@ -120,7 +120,24 @@ async def test_a_github_that_cannot_say_decides_nothing(
     with pytest.raises(RetryLater):
         await hall.gate.check(tenant, hall.writer, fresh=True)
     hall.forge.faults.clear()
+    hall.clock.advance(60)
     assert (await hall.gate.check(tenant, hall.writer, fresh=False)).is_open
+
+
+@pytest.mark.parametrize("path", ["/access_tokens$", "/permission$"])
+async def test_a_credential_of_ours_that_is_refused_denies_nobody(
+    hall: Hall, tenant: Tenant, path: str
+) -> None:
+    hall.forge.faults.add("*", path, Reply(401), times=None)
+    with pytest.raises(RetryLater):
+        await hall.gate.check(tenant, hall.writer, fresh=True)
+    hall.forge.faults.clear()
+    assert (await hall.gate.check(tenant, hall.writer, fresh=False)).is_open
+
+
+async def test_a_token_that_has_just_died_is_made_anew(hall: Hall, tenant: Tenant) -> None:
+    hall.forge.faults.add("GET", "/permission$", Reply(401))
+    assert (await hall.gate.check(tenant, hall.writer, fresh=True)).is_open
 
 
 async def test_the_question_needs_a_token_that_can_do_nothing_else(hall: Hall, tenant: Tenant) -> None:

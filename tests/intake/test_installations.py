@@ -68,14 +68,14 @@ async def test_a_name_that_is_not_the_ids_is_not_believed(hall: Hall, installati
 async def test_a_name_under_which_github_shows_another_id_is_not_believed(
     hall: Hall, installations: Installations
 ) -> None:
-    token = await hall.app.token(hall.installation_id, hall.repository.id, {"metadata": "read"})
-    await hall.app.repository(REPOSITORY, token).info()
-    shown = orjson.loads(hall.forge.requests[-1].response_body) | {"id": 999}
+    async with hall.app.lend(hall.installation_id, hall.repository.id, {"metadata": "read"}) as loan:
+        await hall.app.repository(REPOSITORY, loan).info()
+    shown = orjson.loads(hall.forge.requests[-2].response_body) | {"id": 999}
     answer = Reply(200, orjson.dumps(shown).decode(), {"Content-Type": "application/json; charset=utf-8"})
     hall.forge.faults.add("GET", f"/repos/{REPOSITORY}$", answer)
 
     assert await confirmed(hall, installations) is None
-    assert hall.forge.requests[-1].fault == "Reply"
+    assert hall.forge.requests[-2].fault == "Reply"
 
 
 @pytest.mark.parametrize("path", [r"/app/installations/\d+$", "/access_tokens$", f"/repos/{REPOSITORY}$"])

@@ -14,6 +14,7 @@ import bot.github.app
 import bot.standin.forge.forge
 from bot.db import operations, tables, tenants
 from bot.db.database import Database
+from bot.db.limits import StoredLimits
 from bot.db.operations import Frozen, Operation
 from bot.db.tenants import Tenant
 from bot.domain.enums import OperationKind
@@ -21,9 +22,12 @@ from bot.domain.intents import SaveInstallation
 from bot.domain.values import Json, RepositoryRef, Scope
 from bot.github.app import GitHubApp
 from bot.github.repository import RepositoryApi
+from bot.github.tokens import Loan, Reach
+from bot.publish.drafts import Draft, Hand, Remote
 from bot.publish.operations import Publisher
 from bot.publish.outbox import OwnRow
-from bot.publish.writes import WRITES, Draft, Hand, Remote
+from bot.publish.pace import Pace
+from bot.publish.writes import WRITES
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.forge import Forge
 from bot.standin.forge.record import Exchange
@@ -200,10 +204,12 @@ async def desk(
             private_keys=[forge.private_key],
             session=session,
             clock=clock,
+            limits=StoredLimits(database, clock),
         )
-        token = await app.token(installation_id, repository_id, ALL)
-        api = app.repository(REPOSITORY, token)
-        hand = Hand(MARKER_KEY, (await app.identity()).bot_user_id)
+        # Apart from the loans of the App, so that no test uses this token unawares.
+        loan = Loan(Reach(installation_id, repository_id, tuple(ALL.items())), app.token, clock)
+        api = app.repository(REPOSITORY, loan)
+        hand = Hand(MARKER_KEY, (await app.identity(api)).bot_user_id, forge.app_id)
         base_sha = await api.branch_sha("main")
         assert base_sha is not None
         yield Desk(
@@ -212,7 +218,7 @@ async def desk(
             api=api,
             database=database,
             clock=clock,
-            publisher=Publisher(database, clock, partial(_give, hand), 60.0, 1.0),
+            publisher=Publisher(database, clock, partial(_give, hand), Pace(database, clock, 1.0), 60.0),
             hand=hand,
             tenant=await make_tenant(database, clock, installation_id, repository_id),
             issue=issue,
@@ -241,5 +247,5 @@ async def make_tenant(
     return tenant
 
 
-async def _give(hand: Hand) -> Hand:
+async def _give(hand: Hand, _api: RepositoryApi) -> Hand:
     return hand

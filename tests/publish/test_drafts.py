@@ -2,7 +2,8 @@
 
 from bot.domain.enums import OperationKind
 from bot.publish import writes
-from bot.publish.writes import WRITES, Draft, permissions_of, referred_keys
+from bot.publish.drafts import Draft
+from bot.publish.writes import WRITES, permissions_of, referred_keys
 from tests.publish.kinds import KINDS
 
 

@@ -14,7 +14,8 @@ from bot.domain.enums import OperationKind, OperationState
 from bot.domain.values import Scope
 from bot.errors import LeaseLost, NotFound, OutcomeUnknown, Permanent, RateLimited, RetryLater
 from bot.github.transport import REQUEST_TIMEOUT_SECONDS
-from bot.publish.operations import MAX_SLOT_TRIES, MAX_TRIES
+from bot.publish.operations import MAX_TRIES
+from bot.publish.pace import MAX_SLOT_TRIES
 from bot.standin.forge.faults import Drop, Reply
 from tests.publish.conftest import Desk, RecordingLease, make_tenant
 
@@ -125,6 +126,7 @@ async def test_a_limit_leaves_the_write_open_and_says_when(desk: Desk) -> None:
     assert caught.value.after_seconds == 40.0
     left = await desk.operation("comment")
     assert (left.state, left.error) == (OperationState.SENT, None)
+    desk.clock.advance(40.0)
     assert (await desk.perform(left)).state is OperationState.DONE
     assert len(desk.thread.comments) == 1
 
@@ -193,13 +195,13 @@ async def test_another_installation_does_not_wait(desk: Desk) -> None:
     other_installation = await desk.forge.install("acme")
     other_issue = await desk.forge.open_issue("acme/calc", "ann", "Sums")
     tenant = await make_tenant(desk.database, desk.clock, other_installation, other_repository, "acme/calc")
-    token = await desk.app.token(other_installation, other_repository, {"issues": "write"})
-    other = replace(desk, tenant=tenant, api=desk.app.repository("acme/calc", token))
     await desk.perform(await comment(desk, key="k1"))
     before = desk.clock.monotonic()
 
     payload = {"number": other_issue, "body": "b"}
-    await other.perform(await other.freeze(OperationKind.COMMENT, payload, key="k2"))
+    async with desk.app.lend(other_installation, other_repository, {"issues": "write"}) as loan:
+        other = replace(desk, tenant=tenant, api=desk.app.repository("acme/calc", loan))
+        await other.perform(await other.freeze(OperationKind.COMMENT, payload, key="k2"))
 
     assert desk.clock.monotonic() == before
 

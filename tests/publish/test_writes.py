@@ -8,7 +8,9 @@ import pytest
 from bot.domain import markers
 from bot.domain.enums import OperationKind, OperationState
 from bot.errors import Forbidden, Invalid, Permanent
-from bot.publish.writes import WRITES, Draft, permissions_of
+from bot.github.tokens import Loan, Reach
+from bot.publish.drafts import Draft
+from bot.publish.writes import WRITES, permissions_of
 from bot.standin.forge.faults import Action, Delay, Drop, Reply
 from tests.publish.conftest import BRANCH, JOB_ID, MARKER_KEY, REPOSITORY, Desk
 from tests.publish.kinds import (
@@ -294,8 +296,11 @@ async def test_a_reaction_stands_on_the_comment_when_there_is_one(desk: Desk) ->
 @each_kind
 async def test_a_token_with_just_the_permissions_of_a_kind_is_enough(desk: Desk, kind: Kind) -> None:
     operation = await frozen(desk, kind.kind)
-    token = await desk.app.token(
-        desk.tenant.installation_id, desk.tenant.repository.id, permissions_of([kind.kind])
+    reach = Reach(
+        desk.tenant.installation_id,
+        desk.tenant.repository.id,
+        tuple(permissions_of([kind.kind]).items()),
     )
-    narrow = replace(desk, api=desk.app.repository(REPOSITORY, token))
+    loan = Loan(reach, desk.app.token, desk.clock)
+    narrow = replace(desk, api=desk.app.repository(REPOSITORY, loan))
     assert (await narrow.perform(operation)).state is OperationState.DONE

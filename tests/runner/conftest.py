@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 from sqlalchemy import select, update
 
 from bot.agents import registry
-from bot.db import submit, tables, tenants
+from bot.db import schedule, submit, tables, tenants
 from bot.db.database import Database
+from bot.db.limits import StoredLimits
 from bot.db.submit import Submission
 from bot.db.tenants import Tenant
 from bot.domain.clock import Clock
@@ -32,9 +34,11 @@ from bot.domain.intents import SaveInstallation
 from bot.domain.ports import Model
 from bot.domain.values import Actor, ClaimedJob, Json, Origin, RepositoryRef, Scope, Snapshot, Triage
 from bot.github.app import GitHubApp
+from bot.github.repository import RepositoryApi
 from bot.intake.gate import PermissionGate
+from bot.publish.drafts import Hand
 from bot.publish.operations import Publisher
-from bot.publish.writes import Hand
+from bot.publish.pace import Pace
 from bot.runner.ending import Ending
 from bot.runner.freezing import Voice
 from bot.runner.publishing import Publishing
@@ -102,6 +106,18 @@ class Stack:
     ending: Ending
     runner: Runner
     clock: Clock
+
+    async def claim(self, job_id: str) -> ClaimedJob | None:
+        """Own the job as a worker does: admitted first, with whatever else may start."""
+        async with self.database.write() as connection:
+            await schedule.admit(
+                Scope.system(),
+                connection,
+                now=self.clock.now(),
+                readmit_after=timedelta(seconds=LEASE_SECONDS),
+                places=100,
+            )
+        return await self.runner.claim(job_id)
 
 
 @dataclass
@@ -221,6 +237,7 @@ class World:
             private_keys=[forge.private_key],
             session=session,
             clock=clock,
+            limits=StoredLimits(self.database, self.clock),
         )
         gate = PermissionGate(app, clock)
         model: Model = self.served or self.model
@@ -236,7 +253,7 @@ class World:
             backoff_seconds=2.0,
             is_debug=False,
         )
-        publisher = Publisher(database, clock, partial(_hand, app), 60.0, 1.0)
+        publisher = Publisher(database, clock, partial(_hand, app), Pace(database, clock, 1.0), 60.0)
         publishing = Publishing(database, app, publisher, clock)
         ending = Ending(database, publishing, partial(_voice, forge.git_url), clock)
         times = Times(LEASE_SECONDS, HEARTBEAT_SECONDS, BACKOFF_SECONDS)
@@ -244,8 +261,9 @@ class World:
         return Stack(database, app, gate, work, publishing, ending, runner, clock)
 
 
-async def _hand(app: GitHubApp) -> Hand:
-    return Hand(MARKER_KEY, (await app.identity()).bot_user_id)
+async def _hand(app: GitHubApp, api: RepositoryApi) -> Hand:
+    identity = await app.identity(api)
+    return Hand(MARKER_KEY, identity.bot_user_id, identity.app_id)
 
 
 async def _voice(url: str, job: ClaimedJob) -> Voice:
@@ -254,7 +272,7 @@ async def _voice(url: str, job: ClaimedJob) -> Voice:
 
 async def attempt(world: World, stack: Stack, job_id: str) -> Facts:
     """One attempt at the job, as a worker makes it; where it stands afterwards."""
-    job = await stack.runner.claim(job_id)
+    job = await stack.claim(job_id)
     assert job is not None, "the job is not free"
     await stack.runner.run(job)
     return await world.facts(job_id)

@@ -19,7 +19,8 @@ from bot.domain.values import (
     RepositoryRef,
     Snapshot,
 )
-from bot.publish.writes import WRITES, Draft, referred_keys
+from bot.publish.drafts import Draft
+from bot.publish.writes import WRITES, referred_keys
 from bot.runner.freezing import (
     Voice,
     artifacts_of,
