@@ -100,8 +100,13 @@ async def renew(
     until = literal(now + lease, UtcTimestamp())
     result = await connection.execute(
         update(job_runs)
-        .where(job_runs.c.job_id == job.id, job_runs.c.fence == job.fence)
-        .where(exists().where(agent_jobs.c.id == job.id, agent_jobs.c.status == JobStatus.RUNNING))
+        # The run's own row says whether it is held: when another transaction ends the job meanwhile,
+        # Postgres looks at this row anew and at the job's as it was.
+        .where(
+            job_runs.c.job_id == job.id,
+            job_runs.c.fence == job.fence,
+            job_runs.c.lease_owner.is_not(None),
+        )
         .where(exists().where(agent_jobs.c.id == job.id, within(scope, agent_jobs)))
         .values(lease_until=case((job_runs.c.lease_until > until, job_runs.c.lease_until), else_=until))
     )

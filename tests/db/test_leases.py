@@ -81,6 +81,20 @@ class TestRenew:
             with pytest.raises(LeaseLost):
                 await _renew(database, job)
 
+    async def test_a_job_that_is_given_back_at_the_same_time_gets_no_lease(self, database: Database) -> None:
+        job = await start_job(database, await make_tenant(database))
+        scope = Scope(job.organization_id)
+
+        async def give_back(connection: AsyncConnection) -> None:
+            await jobs.retry_later(scope, connection, job, wake_at=NOW, error="no", is_counted=True, now=NOW)
+
+        async def renew(connection: AsyncConnection) -> str | None:
+            return await schedule.renew(scope, connection, job, now=NOW, lease=LEASE)
+
+        with pytest.raises(LeaseLost):
+            await overlap(database, give_back, renew)
+        assert (await run_row(database, job.id))["lease_until"] is None
+
     async def test_it_never_reaches_into_another_organization(self, database: Database) -> None:
         job = await start_job(database, await make_tenant(database))
         other = await make_tenant(database, 2, 200)
