@@ -68,9 +68,21 @@ async def _cancel(
         run = update(job_runs).where(job_runs.c.job_id == row.id)
         await connection.execute(run.values(cancel_reason=reason, wake_at=None))
     for row in found:
-        if row.status is JobStatus.PENDING:
+        if row.status is JobStatus.PAUSED:
+            await _resume(connection, row.id, now)
+        if row.status is not JobStatus.RUNNING:
             await _cancel_waiting(connection, row.id, row.issue_id, row.organization_id, reason, now)
     return [row.id for row in found]
+
+
+async def _resume(connection: AsyncConnection, job_id: str, now: datetime) -> None:
+    """A job that a person paused waits again: whoever ends it finds it like any other."""
+    check_job(JobStatus.PAUSED, JobStatus.PENDING, By.PERSON)
+    await connection.execute(
+        update(agent_jobs)
+        .where(agent_jobs.c.id == job_id, agent_jobs.c.status == JobStatus.PAUSED)
+        .values(status=JobStatus.PENDING, updated_at=now)
+    )
 
 
 async def _cancel_waiting(

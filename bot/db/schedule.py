@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import case, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,9 +11,10 @@ from bot.db import events, jobs
 from bot.db.admission import ORGANIZATION_CAP, admit, free_places, unadmit
 from bot.db.columns import UtcTimestamp
 from bot.db.scope import system_only, within
-from bot.db.tables import agent_jobs, job_runs, job_steps, operations
+from bot.db.submit import queue_issue
+from bot.db.tables import agent_issues, agent_jobs, job_runs, job_steps, operations
 from bot.domain.enums import IssueStatus, JobStatus, OperationState
-from bot.domain.states import By, check_job
+from bot.domain.states import FINAL_ISSUES, By, check_job
 from bot.domain.values import ClaimedJob, Scope
 from bot.errors import LeaseLost
 
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 MAX_CRASHES_WITHOUT_PROGRESS = 3
+REQUEST_ENDED: Final = "its request has ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,25 @@ async def claim(
             updated_at=now,
         )
     )
-    await jobs.set_issue(
-        Scope(job.organization_id), connection, job.issue_id, IssueStatus.PROCESSING, By.RUNNER, now=now
-    )
+    await _take_up_issue(connection, job, now)
     await events.append(
         Scope(job.organization_id), connection, "job.started", now=now, issue_id=job.issue_id, job_id=job_id
     )
     return await jobs.load(scope, connection, job_id)
+
+
+async def _take_up_issue(connection: AsyncConnection, job: ClaimedJob, now: datetime) -> None:
+    """The issue is at work now; where somebody ended it while the job waited, the job is to end too."""
+    status = (
+        await connection.execute(select(agent_issues.c.status).where(agent_issues.c.id == job.issue_id))
+    ).scalar_one()
+    if status in FINAL_ISSUES:
+        run = update(job_runs).where(job_runs.c.job_id == job.id, job_runs.c.cancel_reason.is_(None))
+        await connection.execute(run.values(cancel_reason=REQUEST_ENDED))
+        return
+    scope = Scope(job.organization_id)
+    await queue_issue(connection, job.issue_id, status, now=now)
+    await jobs.set_issue(scope, connection, job.issue_id, IssueStatus.PROCESSING, By.RUNNER, now=now)
 
 
 async def renew(

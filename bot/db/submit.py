@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import admission, bell, events
@@ -15,6 +15,8 @@ from bot.domain.enums import IssueSource, IssueStatus, JobStatus, Phase
 from bot.domain.ids import new_id
 from bot.domain.states import FINAL_ISSUES, PRIORITY_NUMBERS, By, check_issue
 from bot.domain.values import Json, Origin, Scope, Snapshot, Triage
+
+MOVED: Final = "the repository belongs to another organization now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ async def submit(
     The unique keys decide between two callers at one time: the loser gets an IntegrityError, rolls
     back, and finds the winner's job when it calls again.
     """
-    known = await _known(connection, submission.origin)
+    known = await _known(scope, connection, submission.origin)
     if known is not None:
         return known
     issue_id = await _issue(scope, connection, submission, now)
@@ -105,20 +107,30 @@ async def add_job(
     return Submitted(issue_id, job_id, is_new=True)
 
 
-async def _known(connection: AsyncConnection, origin: Origin) -> Submitted | None:
-    statement = (
-        select(job_origins.c.job_id, agent_jobs.c.issue_id)
-        .join(agent_jobs, agent_jobs.c.id == job_origins.c.job_id)
-        .where(
-            or_(
-                job_origins.c.trigger_key == origin.trigger_key,
-                job_origins.c.open_key == origin.open_key,
-            )
-        )
-        .limit(1)
+async def _known(scope: Scope, connection: AsyncConnection, origin: Origin) -> Submitted | None:
+    """The job that the trigger made, whoever had the repository then, or the open one that serves it."""
+    statement = select(job_origins.c.job_id, agent_jobs.c.issue_id, agent_jobs.c.organization_id).join(
+        agent_jobs, agent_jobs.c.id == job_origins.c.job_id
     )
-    row = (await connection.execute(statement)).first()
-    return None if row is None else Submitted(row.issue_id, row.job_id, is_new=False)
+    seen = (
+        await connection.execute(statement.where(job_origins.c.trigger_key == origin.trigger_key))
+    ).first()
+    if seen is not None:
+        return Submitted(seen.issue_id, seen.job_id, is_new=False)
+    open_ = (await connection.execute(statement.where(job_origins.c.open_key == origin.open_key))).first()
+    if open_ is None:
+        return None
+    if scope.organization_id in (None, open_.organization_id):
+        return Submitted(open_.issue_id, open_.job_id, is_new=False)
+    await _hand_over(connection, open_.job_id)
+    return None
+
+
+async def _hand_over(connection: AsyncConnection, job_id: str) -> None:
+    """The repository has another owner now: the former one's job makes room, and its next look ends it."""
+    run = update(job_runs).where(job_runs.c.job_id == job_id)
+    await connection.execute(run.values(cancel_reason=MOVED, wake_at=None))
+    await connection.execute(update(job_origins).where(job_origins.c.job_id == job_id).values(open_key=None))
 
 
 async def _issue(scope: Scope, connection: AsyncConnection, submission: Submission, now: datetime) -> str:

@@ -12,7 +12,7 @@ from bot.db.database import Database
 from bot.db.tables import agent_issues, agent_jobs, events, job_origins
 from bot.db.transcript import Artifact, Step
 from bot.domain.enums import ArtifactType, Cause, IssueStatus, JobStatus, Phase, StepKind, Tier, When
-from bot.domain.states import By, WrongTransition, end_of
+from bot.domain.states import By, end_of
 from bot.domain.values import ClaimedJob, CommandRecord, Scope
 from bot.errors import LeaseLost
 from tests.db.rows import MINUTE, NOW, SYSTEM, claim, make_job, make_tenant, start_job, states
@@ -144,13 +144,14 @@ class TestEnd:
             await jobs.set_phase(SYSTEM, connection, job, Phase.WORK)
         assert (await run_row(database, job.id))["phase"] is Phase.WORK
 
-    async def test_an_issue_that_cannot_end_stops_the_settling_of_its_job(self, database: Database) -> None:
+    async def test_an_issue_that_somebody_moved_stays_there_and_its_job_ends(
+        self, database: Database
+    ) -> None:
         job = await start_job(database, await make_tenant(database))
         async with database.write() as connection:
-            await connection.execute(update(agent_issues).values(status=IssueStatus.QUEUED))
-        with pytest.raises(WrongTransition):
-            await end_job(database, job.id, Cause.ANSWERED, job=job)
-        assert await states(database, job.id) == (JobStatus.RUNNING, IssueStatus.QUEUED)
+            await connection.execute(update(agent_issues).values(status=IssueStatus.CANCELLED))
+        await end_job(database, job.id, Cause.ANSWERED, job=job)
+        assert await states(database, job.id) == (JobStatus.COMPLETED, IssueStatus.CANCELLED)
 
 
 class TestRetryLater:
@@ -208,6 +209,13 @@ class TestCancel:
             admitted = await schedule.admit(SYSTEM, connection, now=NOW, readmit_after=MINUTE, places=9)
         assert admitted == [job.id]
 
+    async def test_a_job_that_a_person_paused_ends_at_once(self, database: Database) -> None:
+        made = await make_job(database, await make_tenant(database))
+        async with database.write() as connection:
+            await connection.execute(update(agent_jobs).values(status=JobStatus.PAUSED))
+        assert await _cancel(database) == [made.job_id]
+        assert await states(database, made.job_id) == (JobStatus.CANCELLED, IssueStatus.CANCELLED)
+
     async def test_a_follow_up_that_never_started_leaves_the_review_open(self, database: Database) -> None:
         tenant = await make_tenant(database)
         first = await make_job(database, tenant, trigger="1")
@@ -251,14 +259,6 @@ class TestRead:
         async with database.read() as connection:
             with pytest.raises(NoResultFound):
                 await jobs.load(other.scope, connection, made.job_id)
-            with pytest.raises(NoResultFound):
-                await jobs.created_at(other.scope, connection, made.job_id)
-
-    async def test_it_knows_when_it_was_asked_for(self, database: Database) -> None:
-        tenant = await make_tenant(database)
-        made = await make_job(database, tenant)
-        async with database.read() as connection:
-            assert await jobs.created_at(tenant.scope, connection, made.job_id) == NOW
 
     async def test_an_issue_of_another_organization_is_never_moved(self, database: Database) -> None:
         made = await make_job(database, await make_tenant(database))

@@ -13,7 +13,6 @@ from bot.db.schedule import ORGANIZATION_CAP, Reaped
 from bot.db.tables import agent_issues, agent_jobs
 from bot.db.tenants import Tenant
 from bot.domain.enums import Cause, IssuePriority, IssueStatus, JobStatus, Phase
-from bot.domain.states import WrongTransition
 from bot.domain.values import ClaimedJob, Scope
 from tests.db.rows import (
     LEASE,
@@ -216,12 +215,25 @@ class TestClaim:
     async def test_a_job_that_nobody_knows_is_not_free(self, database: Database) -> None:
         assert await _claim(database, "01ARZ3NDEKTSV4RRFFQ69G5FAV") is None
 
-    async def test_an_issue_in_a_state_that_cannot_be_worked_on_stops_the_claim(
-        self, database: Database
-    ) -> None:
+    async def test_a_job_whose_issue_somebody_ended_is_owned_to_be_ended(self, database: Database) -> None:
         job_id = await _admitted(database, await make_tenant(database))
         async with database.write() as connection:
             await connection.execute(update(agent_issues).values(status=IssueStatus.COMPLETED))
-        with pytest.raises(WrongTransition):
-            await _claim(database, job_id)
-        assert await states(database, job_id) == (JobStatus.PENDING, IssueStatus.COMPLETED)
+        job = await _claim(database, job_id)
+        assert job is not None
+        assert (await run_row(database, job_id))["cancel_reason"] == "its request has ended"
+        assert await states(database, job_id) == (JobStatus.RUNNING, IssueStatus.COMPLETED)
+        assert await end_job(database, job_id, Cause.CANCELLED, job=job) is JobStatus.CANCELLED
+        assert await states(database, job_id) == (JobStatus.CANCELLED, IssueStatus.COMPLETED)
+
+    async def test_an_issue_that_somebody_moved_stops_no_reaper(self, database: Database) -> None:
+        tenant = await make_tenant(database)
+        moved, other = await start_job(database, tenant, 1), await start_job(database, tenant, 2)
+        async with database.write() as connection:
+            await connection.execute(
+                update(agent_issues)
+                .where(agent_issues.c.id == moved.issue_id)
+                .values(status=IssueStatus.CANCELLED)
+            )
+        assert {each.job_id for each in await _reap(database)} == {moved.id, other.id}
+        assert await states(database, moved.id) == (JobStatus.PENDING, IssueStatus.CANCELLED)

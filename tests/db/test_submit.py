@@ -15,7 +15,7 @@ from bot.db.tenants import Tenant
 from bot.domain.enums import Cause, IssuePriority, IssueStatus, JobStatus, Phase
 from bot.domain.values import Scope
 from tests.db.rows import NOW, count, make_job, make_tenant, origin, overlap, start_job, states, submission
-from tests.db.runs import end_job
+from tests.db.runs import end_job, run_row
 
 
 async def _submit(database: Database, tenant: Tenant, wanted: Submission) -> Submitted:
@@ -179,3 +179,33 @@ async def test_a_request_without_an_organization_is_refused(database: Database) 
     with pytest.raises(IntegrityError):
         async with database.write() as connection:
             await submit.submit(Scope.system(), connection, submission(origin()), now=NOW)
+
+
+async def test_of_a_repository_that_moved_the_former_owners_job_makes_room_and_is_to_end(
+    database: Database,
+) -> None:
+    before, after = await make_tenant(database, 1, 100), await make_tenant(database, 2, 200)
+    old = await _submit(database, before, submission(origin(trigger="1")))
+    new = await _submit(database, after, submission(origin(trigger="2")))
+    assert new.is_new
+    assert new.issue_id != old.issue_id
+    assert (await run_row(database, old.job_id))["cancel_reason"] == submit.MOVED
+    assert (await run_row(database, new.job_id))["cancel_reason"] is None
+    third = await _submit(database, after, submission(origin(trigger="3")))
+    assert third == Submitted(new.issue_id, new.job_id, is_new=False)
+
+
+async def test_a_trigger_that_the_former_owner_saw_makes_nothing_for_the_next_one(database: Database) -> None:
+    before, after = await make_tenant(database, 1, 100), await make_tenant(database, 2, 200)
+    old = await _submit(database, before, submission(origin()))
+    await end_job(database, old.job_id, Cause.ANSWERED)
+    assert not (await _submit(database, after, submission(origin()))).is_new
+
+
+@pytest.mark.parametrize(("verb", "key"), [("fix", "100:1"), ("plan", None)])
+async def test_only_a_verb_that_changes_code_holds_the_threads_write_key(
+    database: Database, verb: str, key: str | None
+) -> None:
+    await _submit(database, await make_tenant(database), submission(origin(verb=verb)))
+    async with database.read() as connection:
+        assert await connection.scalar(select(job_origins.c.write_key)) == key
