@@ -228,6 +228,8 @@ class Worker:
         async with self.database.write() as connection:
             await workers.beat(Scope.system(), connection, report)
             await workers.forget(Scope.system(), connection, before=now - FORGET_AFTER)
+        # Others may count on our places from now on, and we on those of others.
+        self._work_waits.set()
         await self.clock.sleep(self.heartbeat_seconds)
 
     async def _look_at_github(self) -> None:
