@@ -85,6 +85,7 @@ async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | 
     from bot.intake.inbox import Inbox
     from bot.web.app import make_app
     from bot.web.deps import WebDeps
+    from bot.web.metrics import Collection
     from bot.web.server import serve
     from bot.web.status import DatabaseStatus
 
@@ -101,6 +102,8 @@ async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | 
         webhook_secrets=settings.github_webhook_secrets,
         is_agent_enabled=settings.agent_enabled,
         worker_silence_seconds=silence_seconds,
+        figures=Collection(database, clock, silence_seconds),
+        metrics_token=settings.metrics_token,
     )
     try:
         await _beside(until_ready(settings.database_url, clock), serve(make_app(deps), listener))
@@ -174,8 +177,8 @@ def _network_variables() -> dict[str, str]:
 def _secrets(settings: Settings) -> list[str]:
     """Every secret value that this process holds, for the log's redaction."""
     held = [*settings.github_private_keys, *settings.github_webhook_secrets]
-    if settings.anthropic_api_key:
-        held.append(settings.anthropic_api_key)
+    single = (settings.anthropic_api_key, settings.metrics_token)
+    held += [secret for secret in single if secret]
     return [*(secret.reveal() for secret in held), *passwords(settings.database_url)]
 
 

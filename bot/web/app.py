@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from bot.web import health
+from bot.web import health, metrics
 from bot.web.answers import errors_as_json, set_headers
 from bot.web.bodies import Bodies
 from bot.web.deps import DEPS, WebDeps
@@ -29,4 +29,5 @@ def make_app(deps: WebDeps, *, bodies: Bodies | None = None) -> web.Application:
     app.router.add_get("/healthz", health.is_alive)
     app.router.add_get("/readyz", health.is_ready)
     app.router.add_get("/api/agents/health", health.agents_health)
+    app.router.add_get("/metrics", metrics.scrape)
     return app

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from bot.config import Secret
 from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.db.figures import Figures
 from bot.domain.clock import Clock
 from bot.domain.enums import Tier
 
@@ -47,6 +48,15 @@ class Facts:
     queue: Mapping[str, int] = field(default_factory=dict)
 
 
+class FigureSource(Protocol):
+    """Where /metrics gets its figures; `took_seconds` is how long the last collection took."""
+
+    took_seconds: float
+
+    async def figures(self) -> Figures | None:
+        """What is known, at most a few seconds old; None while the database does not answer; never raises."""
+
+
 class Status(Protocol):
     """What the database knows about the rest of the product."""
 
@@ -71,6 +81,8 @@ class WebDeps:
     webhook_secrets: tuple[Secret, ...]
     is_agent_enabled: bool = True
     worker_silence_seconds: float = 30.0
+    figures: FigureSource | None = None
+    metrics_token: Secret | None = None
 
 
 DEPS = web.AppKey("deps", WebDeps)

@@ -1,0 +1,292 @@
+"""`GET /metrics`: what it counts, who may ask, and that asking costs little."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event, insert, update
+
+from bot.config import Secret
+from bot.db import deliveries, ledger, pauses
+from bot.db.database import Database
+from bot.db.deliveries import IncomingDelivery
+from bot.db.tables import agent_jobs, chores, installations, job_runs, workers
+from bot.domain.enums import Cause, DeliveryState, PauseKind, Tier
+from bot.web.app import make_app
+from bot.web.deps import WebDeps
+from bot.web.metrics import FRESH_SECONDS, Collection
+from bot.web.metrics_table import METRICS
+from tests.db.rows import NOW, SYSTEM, claim, make_job, make_tenant, stored
+from tests.db.runs import end_job
+from tests.fakes import ManualClock
+from tests.web.conftest import running
+
+TOKEN = "a-token-of-the-scraper"
+Found = dict[str, dict[tuple[str, ...], float]]
+
+
+@dataclass
+class Scraper:
+    """Asks for the figures of the test's database."""
+
+    client: ClientSession
+    clock: ManualClock
+
+    async def text(self, **headers: str) -> str:
+        """What /metrics says."""
+        async with self.client.get("/metrics", headers=headers) as answer:
+            assert answer.status == 200
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            return await answer.text()
+
+    async def figures(self) -> Found:
+        """Fresh samples by name and label values, as Prometheus's own parser reads them."""
+        self.clock.advance(FRESH_SECONDS)
+        found: Found = {}
+        for family in text_string_to_metric_families(await self.text()):
+            for sample in family.samples:
+                found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+        return found
+
+    async def status(self, **headers: str) -> int:
+        """Whether it answers."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.client.get("/metrics", headers=named) as answer:
+            return answer.status
+
+
+@pytest.fixture
+async def scraper(deps: WebDeps, clock: ManualClock, database: Database) -> AsyncIterator[Scraper]:
+    source = Collection(database, clock, worker_silence_seconds=30)
+    async with running(make_app(replace(deps, figures=source))) as (client, _):
+        yield Scraper(client, clock)
+
+
+async def a_delivery(database: Database, number: int, event_name: str = "issues") -> str:
+    """A delivery of a minute ago."""
+    body = json.dumps({"number": number}).encode()
+    incoming = IncomingDelivery(
+        target_type="integration",
+        target_id="1",
+        guid=f"guid-{number}",
+        event=event_name,
+        action=None,
+        digest=hashlib.sha256(body).hexdigest(),
+        payload=body,
+        installation_id=None,
+        received_at=NOW - timedelta(minutes=1),
+        state=DeliveryState.RECEIVED,
+    )
+    return (await stored(database, incoming)).delivery_id
+
+
+async def test_an_empty_database_says_so_in_a_form_that_prometheus_reads(scraper: Scraper) -> None:
+    found = await scraper.figures()
+    assert found["issuewright_database_up"] == {(): 1}
+    assert found["issuewright_jobs"][("running",)] == 0
+    assert found["issuewright_job_start_age_seconds_count"] == {(): 0}
+    assert found["process_resident_memory_bytes"][()] > 0
+
+
+async def test_deliveries_are_counted_by_event_and_outcome(scraper: Scraper, database: Database) -> None:
+    ids = [await a_delivery(database, number) for number in range(3)]
+    await a_delivery(database, 3, "a_new_event_of_github")
+    async with database.write() as connection:
+        await deliveries.finish(SYSTEM, connection, ids[0], DeliveryState.DISPATCHED, now=NOW)
+        await deliveries.finish(SYSTEM, connection, ids[1], DeliveryState.FAILED, now=NOW, error="no")
+    found = await scraper.figures()
+    assert found["issuewright_deliveries_total"] == {("issues", "webhook"): 3, ("other", "webhook"): 1}
+    assert found["issuewright_deliveries"] == {
+        ("issues", "received"): 1,
+        ("issues", "dispatched"): 1,
+        ("issues", "failed"): 1,
+        ("other", "received"): 1,
+    }
+    assert found["issuewright_deliveries_oldest_seconds"][()] == 60 + FRESH_SECONDS
+
+
+async def test_jobs_are_counted_where_they_stand(scraper: Scraper, database: Database) -> None:
+    ours, theirs = await make_tenant(database), await make_tenant(database, 2, 200)
+    made = [await make_job(database, ours, number) for number in range(1, 5)]
+    await make_job(database, theirs, 9)
+    await claim(database, made[0].job_id)
+    async with database.write() as connection:
+        await pauses.pause(SYSTEM, connection, PauseKind.REPOSITORY, "200", reason="", now=NOW)
+        run = update(job_runs)
+        later = run.where(job_runs.c.job_id == made[1].job_id).values(wake_at=NOW + timedelta(hours=1))
+        await connection.execute(later)
+        await connection.execute(run.where(job_runs.c.job_id == made[2].job_id).values(admitted_at=NOW))
+    assert (await scraper.figures())["issuewright_jobs"] == {
+        ("running",): 1,
+        ("delayed",): 1,
+        ("admitted",): 1,
+        ("pending",): 1,
+        ("paused",): 1,
+    }
+    async with database.write() as connection:
+        await pauses.pause(SYSTEM, connection, PauseKind.EVERYTHING, "", reason="", now=NOW)
+    assert (await scraper.figures())["issuewright_jobs"][("paused",)] == 4
+
+
+async def test_waits_and_durations_fall_into_their_buckets(scraper: Scraper, database: Database) -> None:
+    tenant = await make_tenant(database)
+    for number, (waited, took) in enumerate([(0.2, 5), (4, 45), (7_200, 9_000)], start=1):
+        asked = NOW - timedelta(hours=6)
+        job_id = (await make_job(database, tenant, number, now=asked)).job_id
+        started = asked + timedelta(seconds=waited)
+        job = await claim(database, job_id, now=started)
+        await end_job(database, job_id, Cause.ANSWERED, job=job)
+        async with database.write() as connection:
+            ended = update(agent_jobs).where(agent_jobs.c.id == job_id)
+            await connection.execute(ended.values(completed_at=started + timedelta(seconds=took)))
+    found = await scraper.figures()
+    age = found["issuewright_job_start_age_seconds_bucket"]
+    assert (age[("0.5",)], age[("5.0",)], age[("3600.0",)], age[("+Inf",)]) == (1, 2, 2, 3)
+    assert found["issuewright_job_start_age_seconds_sum"][()] == pytest.approx(7_204.2, abs=0.01)
+    took_ = found["issuewright_job_duration_seconds_bucket"]
+    assert (took_[("10.0",)], took_[("60.0",)], took_[("+Inf",)]) == (1, 2, 3)
+    assert found["issuewright_jobs_ended_total"] == {("answered", "completed"): 3}
+    assert found["issuewright_job_claims_total"] == {(): 3}
+
+
+async def test_money_is_told_settled_reserved_and_of_today(scraper: Scraper, database: Database) -> None:
+    tenant = await make_tenant(database)
+    job_id = (await make_job(database, tenant)).job_id
+    yesterday = NOW - timedelta(days=1)
+    async with database.write() as connection:
+        for now, settled in ((yesterday, 1_000_000), (NOW, 250_000), (NOW, None)):
+            row = await ledger.reserve(
+                tenant.scope, connection, job_id, "m1", micro_usd=2_000_000, limit_micro_usd=10**9, now=now
+            )
+            assert row is not None
+            if settled is not None:
+                await ledger.settle(tenant.scope, connection, row, micro_usd=settled, usage={}, now=now)
+    found = await scraper.figures()
+    assert found["issuewright_model_calls_total"] == {("m1",): 3}
+    assert found["issuewright_model_cost_usd_total"] == {("m1",): 1.25}
+    assert found["issuewright_model_reserved_usd"] == {("m1",): 2.0}
+    assert found["issuewright_model_today_usd"] == {("m1",): 2.25}
+
+
+async def test_limits_workers_and_chores_are_told(scraper: Scraper, database: Database) -> None:
+    await make_tenant(database)
+    async with database.write() as connection:
+        limit = {"rate_limit": 5_000, "rate_remaining": 17, "rate_reset_at": NOW + timedelta(hours=1)}
+        await connection.execute(update(installations).values(**limit))
+        worker = {"hostname": "h", "pid": 1, "version": "1", "sandbox_reason": "", "started_at": NOW}
+        for number, tier in enumerate((Tier.SANDBOX, Tier.NONE)):
+            row = {"id": str(number), "sandbox_tier": tier, "running": 2, "concurrency": 5}
+            await connection.execute(insert(workers).values(**worker, **row, heartbeat_at=NOW))
+        gone = {"id": "gone", "sandbox_tier": Tier.NONE, "heartbeat_at": NOW - timedelta(hours=1)}
+        await connection.execute(insert(workers).values(**worker, **gone))
+        chore = {"name": "sweep", "wake_at": NOW, "state": {}, "ended_at": NOW, "failures": 2}
+        await connection.execute(insert(chores).values(**chore))
+    found = await scraper.figures()
+    assert found["issuewright_github_rate_remaining"] == {("octo-1", "10"): 17}
+    assert found["issuewright_github_rate_limit"] == {("octo-1", "10"): 5_000}
+    assert found["issuewright_github_blocked_seconds"] == {("octo-1", "10"): 0}
+    assert found["issuewright_workers"] == {("works",): 1, ("none",): 1}
+    assert (found["issuewright_worker_jobs"][()], found["issuewright_worker_places"][()]) == (4, 10)
+    assert found["issuewright_chore_ended_timestamp_seconds"] == {("sweep",): NOW.timestamp()}
+    assert found["issuewright_chore_failures"] == {("sweep",): 2}
+    scraper.clock.advance(3_600)
+    assert (await scraper.figures())["issuewright_github_rate_remaining"] == {("octo-1", "10"): 5_000}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_table_names_exactly_what_is_told(scraper: Scraper) -> None:
+    kinds = {}
+    for line in (await scraper.text()).splitlines():
+        if line.startswith("# TYPE issuewright"):
+            _, _, name, kind = line.split()
+            kinds[name] = kind
+    expected = {each.name: "gauge" if each.kind == "info" else each.kind for each in METRICS}
+    assert kinds == expected
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_label_cannot_forge_a_line(scraper: Scraper, database: Database) -> None:
+    tenant = await make_tenant(database)
+    job_id = (await make_job(database, tenant)).job_id
+    model = 'm"} 1\nissuewright_database_up 0\n\\'
+    async with database.write() as connection:
+        await ledger.reserve(
+            tenant.scope, connection, job_id, model, micro_usd=1, limit_micro_usd=10, now=NOW
+        )
+    found = await scraper.figures()
+    assert found["issuewright_model_calls_total"] == {(model,): 1}
+    assert found["issuewright_database_up"] == {(): 1}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_many_scrapers_at_once_cost_one_collection(scraper: Scraper, database: Database) -> None:
+    asked: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        asked.append(arguments[2])
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    await asyncio.gather(*(scraper.text() for _ in range(20)))
+    first = len(asked)
+    await scraper.text()
+    assert len(asked) == first == len(set(asked))
+    scraper.clock.advance(FRESH_SECONDS)
+    await scraper.text()
+    assert len(asked) == 2 * first
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_without_the_database_the_process_is_told_all_the_same(
+    deps: WebDeps, clock: ManualClock, database: Database
+) -> None:
+    source = Collection(database, clock, worker_silence_seconds=30, timeout_seconds=0)
+    async with running(make_app(replace(deps, figures=source))) as (client, _):
+        found = await Scraper(client, clock).figures()
+    assert found["issuewright_database_up"] == {(): 0}
+    assert "issuewright_jobs" not in found and "process_cpu_seconds_total" in found
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X_Forwarded_For": "127.0.0.1"},
+        {"x_forwarded_proto": "https"},
+        {"Forwarded": "for=127.0.0.1"},
+        {"Via": "1.1 proxy"},
+        {"X_Real_IP": "127.0.0.1"},
+        {"Host": "rebound.example"},
+        {"Host": "rebound.example:80"},
+        {"Host": "127.0.0.1.example"},
+    ],
+)
+async def test_without_a_token_only_this_machine_itself_may_ask(
+    scraper: Scraper, headers: dict[str, str]
+) -> None:
+    assert await scraper.status() == 200
+    assert await scraper.status(**headers) == 404
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_with_a_token_only_it_opens(deps: WebDeps, clock: ManualClock, database: Database) -> None:
+    source = Collection(database, clock, worker_silence_seconds=30)
+    app = make_app(replace(deps, figures=source, metrics_token=Secret(TOKEN)))
+    async with running(app) as (client, _):
+        scraper = Scraper(client, clock)
+        assert await scraper.status(Authorization=f"Bearer {TOKEN}", X_Forwarded_For="1.2.3.4") == 200
+        assert await scraper.status(Authorization=f"bearer {TOKEN}") == 200
+        wrong = [{}, {"Authorization": TOKEN}, {"Authorization": f"Basic {TOKEN}"}]
+        wrong += [{"Authorization": f"Bearer {TOKEN[:-1]}"}, {"Authorization": "Bearer \u00e4"}]
+        assert [await scraper.status(**headers) for headers in wrong] == [401] * 5
+
+
+async def test_where_nothing_is_collected_there_is_nothing(deps: WebDeps, clock: ManualClock) -> None:
+    async with running(make_app(deps)) as (client, _):
+        assert await Scraper(client, clock).status() == 404
