@@ -34,6 +34,8 @@ UNDOCUMENTED: dict[int, tuple[str, str]] = {
     401: ("no, unknown, expired or revoked credentials", r"."),
     403: ("permission missing, suspended, locked, archived, or a rate limit", r"."),
     404: ("not there, or not to be seen with this token", r"."),
+    301: ("the repository has another name by now", r"^GET "),
+    307: ("the same, for a write", r"^(POST|PUT|PATCH|DELETE) "),
     409: ("the repository is empty", r"/(git|commits|compare)\b"),
     410: ("the issue was deleted", r"/issues/"),
     422: ("the cursor or the value cannot be processed", r"^(POST|PUT|PATCH|DELETE) "),
@@ -141,7 +143,11 @@ def _templates() -> list[tuple[re.Pattern[str], str]]:
 
 
 def _sealed(path: str) -> str:
-    """The path with the slashes of its last value percent-encoded (trap 1)."""
+    """The path with the slashes of its last value percent-encoded (trap 1).
+
+    A repository's number may stand for its names: redirects lead there, and nobody documents it.
+    """
+    path = re.sub(r"^/repositories/[0-9]+", "/repos/by/number", path)
     match = _SLASHES.fullmatch(f"{path}/" if path.endswith("/contents") else path)
     if match is None:
         return path

@@ -39,7 +39,7 @@ REPOSITORY = "octo/pets"
 MARKER_KEY = b"a key that only this test knows!"
 BRANCH = "issuewright/1-0badcafe"
 JOB_ID = "01JOB"
-ALL = {"contents": "write", "issues": "write", "pull_requests": "write"}
+ALL = {"checks": "write", "contents": "write", "issues": "write", "pull_requests": "write"}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The six kinds of writes: how each is frozen for a test, and what is to be seen of it on the forge."""
+"""All kinds of writes: how each is frozen for a test, and what is to be seen of it on the forge."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bot.db.operations import Operation
 from bot.domain.enums import OperationKind
 from bot.domain.values import Json
 from bot.publish.writes import referred_keys
-from tests.publish.conftest import BRANCH, JOB_ID, Desk
+from tests.publish.conftest import BRANCH, JOB_ID, REPOSITORY, Desk
 
 MESSAGE = f"Let the dog bark\n\nIssuewright-Job: {JOB_ID}\n"
 WINDOW_SECONDS = 60.0
@@ -69,6 +69,27 @@ KINDS = {
             lambda desk: sum(len(pull.assignees) for pull in desk.pulls),
             is_looked_for=False,
         ),
+        Kind(
+            OperationKind.LABELS,
+            "POST",
+            "/labels",
+            lambda desk: sum(label.name == "agent:done" for label in desk.thread.labels),
+            is_looked_for=False,
+        ),
+        Kind(
+            OperationKind.REVIEW,
+            "POST",
+            "/reviews",
+            lambda desk: sum(len(one.pull.reviews) for one in desk.pulls if one.pull),
+            is_looked_for=True,
+        ),
+        Kind(
+            OperationKind.CHECK_RUN,
+            "POST",
+            "/check-runs",
+            lambda desk: len(desk.forge.world.repository(REPOSITORY).check_runs),
+            is_looked_for=True,
+        ),
     )
 }
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind.value)
@@ -91,6 +112,23 @@ def payload_of(desk: Desk, kind: OperationKind) -> Json:
             "body": "It barks.",
         },
         OperationKind.ASSIGN: {"pull_key": "pull_request", "logins": ["maria", "nobody-here"]},
+        OperationKind.LABELS: {"number": desk.issue, "add": ["agent:done"], "remove": ["agent"]},
+        OperationKind.REVIEW: {
+            "number": max((pull.number for pull in desk.pulls), default=0),
+            "body": "Three things",
+            "commit_sha": desk.base_sha,
+            "comments": [
+                {"path": "dog.py", "line": 2, "body": "Why?", "side": "RIGHT", "start_line": None},
+                {"path": "dog.py", "line": 2, "body": "How?", "side": "RIGHT", "start_line": 1},
+            ],
+        },
+        OperationKind.CHECK_RUN: {
+            "name": "issuewright",
+            "sha": desk.base_sha,
+            "conclusion": None,
+            "title": "At work",
+            "summary": "Reading",
+        },
     }
     return payloads[kind]
 
@@ -116,6 +154,7 @@ NEEDED = {
     OperationKind.COMMENT_EDIT: [OperationKind.COMMENT],
     OperationKind.PULL_REQUEST: [OperationKind.BRANCH],
     OperationKind.ASSIGN: [OperationKind.BRANCH, OperationKind.PULL_REQUEST],
+    OperationKind.REVIEW: [OperationKind.BRANCH, OperationKind.PULL_REQUEST],
 }
 
 

@@ -26,6 +26,7 @@ from bot.standin.forge.world import World
 _MAX_BODY_BYTES = 256 * 1024 * 1024
 _STOP_SECONDS = 2.0
 _KEY_BITS = 2048
+BY_NUMBER = "/repositories/{repository_id}"
 DEFAULT_EVENTS = (
     "issues",
     "issue_comment",
@@ -129,7 +130,8 @@ class Forge(People, Owners):
         git = transport.GitTransport(self.stage, gate, is_anonymous_allowed=self._is_anonymous_clone_allowed)
         app.router.add_route("*", transport.PATH, git.serve)
         for route in ROUTES:
-            app.router.add_route(route.method, route.path, rest.handler(route))
+            for path in {route.path, route.path.replace("/repos/{owner}/{repo}", BY_NUMBER, 1)}:
+                app.router.add_route(route.method, path, rest.handler(route))
         app.router.add_get(pages.PATH, pages.Pages(self.stage).serve)
         app.router.add_route("*", "/{anything:.*}", rest.no_such_route)
         runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=_STOP_SECONDS)

@@ -14,6 +14,7 @@ from bot.standin.forge.gate import Gate
 from bot.standin.forge.plumbing import GitRefused
 from bot.standin.forge.record import Exchange
 from bot.standin.forge.stage import Stage
+from bot.standin.forge.state import Repository
 
 # https://docs.github.com/rest/about-the-rest-api/api-versions
 API_VERSIONS = ("2022-11-28", "2026-03-10")
@@ -77,14 +78,29 @@ class Rest:
         return call if route.needs in {"token", "anyone"} else self._with_repository(call, request, route)
 
     def _with_repository(self, call: Call, request: web.Request, route: Route) -> Call:
-        world = self._stage.world
-        repository = world.repository(f"{call.match['owner']}/{call.match['repo']}")
-        if not auth.reaches(world, call.token, repository):
+        repository = self._repository(call, request)
+        if not auth.reaches(self._stage.world, call.token, repository):
             raise refusals.not_found()
         auth.check_permissions(call.token, route.needs)
         if repository.is_archived and request.method != "GET":
             raise refusals.forbidden("Repository was archived so is read-only.")
         return replace(call, found=repository)
+
+    def _repository(self, call: Call, request: web.Request) -> Repository:
+        """The repository of the path; raises the redirect of GitHub for a name that it had before."""
+        world = self._stage.world
+        if "repository_id" in call.match:
+            return world.repository_by_id(call.number("repository_id"))
+        name = f"{call.match['owner']}/{call.match['repo']}"
+        former = world.former_names.get(name.lower())
+        if former is None or name.lower() in world.repositories:
+            return world.repository(name)
+        rest = "/".join(request.rel_url.raw_path.split("/")[4:])
+        query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+        place = f"{world.url}/repositories/{former.id}{'/' if rest else ''}{rest}{query}"
+        # https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+        status = 301 if request.method == "GET" else 307
+        raise refusals.Refusal(status, "Moved Permanently", headers={"Location": place})
 
     def _response(self, exchange: Exchange, answer: Answer, needs: str = "") -> web.Response:
         asked = exchange.request_headers.get("X-GitHub-Api-Version", API_VERSIONS[0])

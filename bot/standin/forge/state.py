@@ -50,6 +50,49 @@ class Comment:
     reactions: list[Reaction] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A remark of a review on lines of the diff."""
+
+    path: str
+    line: int
+    body: str
+    side: str
+    start_line: int | None
+
+
+@dataclass(slots=True, eq=False)
+class Review:
+    """A review of a pull request; reads see it from `visible_at` (forge time) on."""
+
+    id: int
+    author: User
+    body: str
+    state: str
+    commit_id: str
+    submitted_at: float
+    remarks: list[Remark]
+    visible_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class CheckRun:
+    """A check run of the App; reads see it from `visible_at` (forge time) on."""
+
+    id: int
+    suite_id: int
+    name: str
+    head_sha: str
+    external_id: str
+    started_at: float
+    status: str = "queued"
+    conclusion: str | None = None
+    completed_at: float | None = None
+    title: str | None = None
+    summary: str | None = None
+    visible_at: float = 0.0
+
+
 @dataclass(slots=True, eq=False)
 class Pull:
     """What makes a thread a pull request; SHAs are frozen when it is closed."""
@@ -63,6 +106,7 @@ class Pull:
     merged_at: float | None = None
     merged_by: User | None = None
     merge_commit_sha: str | None = None
+    reviews: list[Review] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +152,7 @@ class Repository:
     threads: dict[int, Thread] = field(default_factory=dict)
     levels: dict[str, str] = field(default_factory=dict)
     hidden_refs: dict[str, float] = field(default_factory=dict)
+    check_runs: list[CheckRun] = field(default_factory=list)
 
     @property
     def full_name(self) -> str:

@@ -31,6 +31,9 @@ _FIRST_IDS = {
     "reaction": 260_100_001,
     "token": 1,
     "delivery": 5_000_000_001,
+    "review": 1_700_100_001,
+    "check_run": 33_100_100_001,
+    "check_suite": 41_100_100_001,
 }
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 _TOKEN_LIFETIME_SECONDS = 3600  # .../generating-an-installation-access-token-for-a-github-app
@@ -48,6 +51,7 @@ class World:
         self.repositories: dict[str, Repository] = {}
         self.installations: dict[int, Installation] = {}
         self.tokens: dict[str, Token] = {}
+        self.former_names: dict[str, Repository] = {}
         self.personal_tokens: dict[str, User] = {}
         self._ids = {kind: itertools.count(first) for kind, first in _FIRST_IDS.items()}
         self.app = App(
@@ -109,6 +113,21 @@ class World:
             return self.repositories[full_name.lower()]
         except KeyError:
             raise refusals.not_found() from None
+
+    def rename(self, full_name: str, new_name: str) -> None:
+        """Give a repository another name; requests for the old one are sent to its number."""
+        found = self.repository(full_name)
+        del self.repositories[full_name.lower()]
+        found.name = new_name
+        self.repositories[found.full_name.lower()] = found
+        self.former_names[full_name.lower()] = found
+
+    def repository_by_id(self, repository_id: int) -> Repository:
+        """The repository of that number; raises a 404 refusal."""
+        for found in self.repositories.values():
+            if found.id == repository_id:
+                return found
+        raise refusals.not_found()
 
     def next_number(self, repository: Repository) -> int:
         """The number of the next issue or pull request."""
