@@ -47,7 +47,7 @@ class Serving:
         try:
             job = await self.runner.claim(ticket.job_id)
             if job is not None:
-                with logs.bound(job_id=job.id, issue_id=job.issue_id, fence=job.fence):
+                with logs.bound(**_ids(job)):
                     await self._attempt(job)
             return await self._ended(ticket, is_ours=job is not None) if self.engine.is_shared else Ended()
         except Exception:
@@ -106,3 +106,15 @@ class Serving:
         now = self.clock.now()
         wake_at = found.wake_at if found is not None and found.wake_at is not None else now
         return Ended(wake_at=max(wake_at, now) + timedelta(seconds=self.lease_seconds))
+
+
+def _ids(job: ClaimedJob) -> dict[str, object]:
+    """What stands in every line about this attempt: whoever reads one finds all others, and the delivery."""
+    return {
+        "job_id": job.id,
+        "issue_id": job.issue_id,
+        "fence": job.fence,
+        "delivery_id": job.origin.delivery_id,
+        "installation_id": job.origin.installation_id,
+        "repository_id": job.origin.repository_id,
+    }
