@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from bot.domain.values import Json
 from bot.errors import Invalid, NotFound
 from bot.github.line import RepositoryLine, id_of, segment
 from bot.github.paths import is_login
@@ -98,7 +99,7 @@ class ThreadCalls(RepositoryLine):
         await self._write(
             "POST",
             "/issues/{number}/labels",
-            lambda data: [label["id"] for label in data],
+            lambda data: _check_labels(data, names),
             {"number": segment(number)},
             {"labels": list(names)},
         )
@@ -119,6 +120,12 @@ class ThreadCalls(RepositoryLine):
         except NotFound:
             # The same answer for a thread that is gone and for a label that is not on: ask which it is.
             await self.issue(number)
+
+
+def _check_labels(data: list[Json], names: Sequence[str]) -> None:
+    """Raise ValueError unless the thread has all of these labels now; GitHub compares without case."""
+    if not {name.lower() for name in names} <= {str(label["name"]).lower() for label in data}:
+        raise ValueError("a label is missing in the answer")
 
 
 def _instant(moment: datetime) -> str:

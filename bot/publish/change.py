@@ -5,10 +5,10 @@ from typing import Final
 
 from bot.domain.paths import protected_reason
 from bot.domain.values import Json
-from bot.errors import Invalid, Permanent
+from bot.errors import Invalid, OutcomeUnknown, Permanent
 from bot.github.repository import RepositoryApi
 from bot.github.values import TreeEntry
-from bot.publish.drafts import Draft, Hand, Remote
+from bot.publish.drafts import Draft, Hand, Remote, Write
 
 JOB_TRAILER: Final = "Issuewright-Job"
 
@@ -48,12 +48,9 @@ class Branch:
         commit = await api.create_commit(payload["message"], tree, [base.sha])
         try:
             await api.create_ref(payload["branch"], commit)
-        except Invalid:
+        except Invalid as error:
             # Somebody was faster: it is either our own earlier request that landed late, or not ours.
-            landed = await self.look(api, draft, hand)
-            if landed is None:
-                raise
-            return landed
+            return await _landed(self, api, draft, hand, error)
         return Remote(None, commit)
 
 
@@ -74,13 +71,25 @@ class PullRequest:
         payload, body = draft.payload, draft.text("body")
         try:
             pull = await api.create_pull(payload["title"], body, payload["head"], payload["base"])
-        except Invalid:
+        except Invalid as error:
             # GitHub takes one for each head: an earlier request of ours may have landed late.
-            landed = await self.look(api, draft, hand)
-            if landed is None:
-                raise
-            return landed
+            return await _landed(self, api, draft, hand, error)
         return Remote(pull.number, pull.url)
+
+
+async def _landed(write: Write, api: RepositoryApi, draft: Draft, hand: Hand, refused: Invalid) -> Remote:
+    """The thing that stands in the way, when it is ours.
+
+    Raises:
+        OutcomeUnknown: GitHub says that it is there and does not show it yet.
+        Invalid: It was *refused* for another reason.
+    """
+    landed = await write.look(api, draft, hand)
+    if landed is not None:
+        return landed
+    if "already exists" in str(refused):
+        raise OutcomeUnknown(str(refused)) from refused
+    raise refused
 
 
 def _entry(file: Json) -> TreeEntry:
