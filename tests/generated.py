@@ -10,6 +10,7 @@ from bot.config import SETTINGS, Option
 from bot.config_options import AGENT_OPTIONS, GITHUB_OPTIONS, SERVICE_OPTIONS, TIMING_OPTIONS
 from bot.domain.commands import COMMANDS
 from bot.domain.states import ISSUE_EDGES, JOB_EDGES, By
+from bot.web.metrics_table import METRICS
 
 Edges: TypeAlias = Iterable[tuple[tuple[str, str], frozenset[By]]]
 
@@ -83,11 +84,21 @@ def edge_diagram(edges: Edges) -> str:
     return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> PENDING", *lines, *ends, "```"])
 
 
+def metric_table() -> str:
+    """What /metrics tells."""
+    rows = []
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.about} |")
+    return "\n".join(["| metric | kind | labels | what it is |", "| --- | --- | --- | --- |", *rows])
+
+
 def files() -> dict[Path, str]:
     """Each file with generated parts, and the whole text that it should have."""
     return {
         ROOT / ".env.example": env_example(),
         **_filled("docs/configuration.md", settings=configuration_tables()),
+        **_filled("docs/operations.md", metrics=metric_table()),
         **_filled("docs/permissions.md", permissions=permission_table(), events=event_table()),
         **_filled(
             "docs/architecture.md", issues=edge_table(ISSUE_EDGES.items()), jobs=edge_table(JOB_EDGES.items())
