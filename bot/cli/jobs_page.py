@@ -11,7 +11,7 @@ from bot.cli.visible import one_line
 from bot.db.job_log import JobLine
 from bot.db.job_story import JobStory
 from bot.db.waiting import NO_WORKER, PAUSED
-from bot.domain.enums import Cause, JobStatus
+from bot.domain.enums import Cause, JobStatus, PauseKind
 from bot.domain.states import FINAL_JOBS
 from bot.domain.values import Json
 
@@ -232,7 +232,7 @@ def _hints(story: JobStory) -> list[tuple[str, str]]:
         if line.waiting == NO_WORKER:
             hints.append(("start a worker", "issuewright worker"))
         if (line.waiting or "").startswith(PAUSED):
-            hints.append(("let it go on", "issuewright unpause --help"))
+            hints.append(("let it go on", _unpause(line)))
         hints.append(("end it", f"issuewright jobs cancel {line.id}"))
     else:
         if line.cause in _ADVICE:
@@ -244,6 +244,16 @@ def _hints(story: JobStory) -> list[tuple[str, str]]:
     if delivery_id:
         hints.append(("see what asked for it", f"issuewright deliveries show {delivery_id}"))
     return hints
+
+
+def _unpause(line: JobLine) -> str:
+    """The command that ends the pause which holds the job back."""
+    kind = (line.waiting or "").removeprefix(f"{PAUSED}: ").partition(" ")[0]
+    if kind == PauseKind.REPOSITORY:
+        return f"issuewright unpause --repository {one_line(line.repository or '')}"
+    if kind == PauseKind.ORGANIZATION:
+        return f"issuewright unpause --organization {line.organization_id}"
+    return "issuewright unpause"
 
 
 def moment(when: datetime | None, desk: Desk) -> str:
