@@ -101,6 +101,7 @@ async def run_web(settings: Settings, listener: socket.socket, bell: Doorbell | 
         clock=clock,
         webhook_secrets=settings.github_webhook_secrets,
         is_agent_enabled=settings.agent_enabled,
+        is_pulling=settings.is_pulling,
         worker_silence_seconds=silence_seconds,
         figures=Collection(database, clock, silence_seconds),
         metrics_token=settings.metrics_token,

@@ -43,7 +43,8 @@ _NEEDS = {
 _REMEDIES = {
     "GITHUB_APP_ID": f"set the number called App ID ({_FIND_APP})",
     "GITHUB_PRIVATE_KEY": f"set the text or the path of the .pem file ({_FIND_APP}, Private keys)",
-    "GITHUB_WEBHOOK_SECRET": f"set the secret that the App signs with ({_FIND_APP}, Webhook secret)",
+    "GITHUB_WEBHOOK_SECRET": f"set the secret that the App signs with ({_FIND_APP}, Webhook secret), "
+    "or fetch webhooks with ISSUEWRIGHT_PULL=true",
     "ANTHROPIC_API_KEY": "set a key of https://console.anthropic.com, or AGENT_ENABLED=false",
 }
 
@@ -224,7 +225,7 @@ def _missing(values: Mapping[str, Any], role: Role) -> list[Problem]:
     has_app_part = "github_app_id" in values or "github_private_keys" in values
     if role in {Role.WORKER, Role.ALL} or has_app_part:
         wanted += ["GITHUB_APP_ID", "GITHUB_PRIVATE_KEY"]
-    if role in {Role.WEB, Role.ALL}:
+    if role in {Role.WEB, Role.ALL} and not values.get("is_pulling", False):
         wanted += ["GITHUB_WEBHOOK_SECRET"]
     if role in {Role.WORKER, Role.ALL} and values.get("agent_enabled", True):
         wanted += ["ANTHROPIC_API_KEY"]

@@ -85,6 +85,12 @@ def test_all_that_a_role_lacks_is_reported_at_once(role: Role, missing: set[str]
     assert set(problems_of({}, role)) == missing
 
 
+def test_in_pull_mode_no_webhook_secret_is_needed() -> None:
+    settings = load({"ISSUEWRIGHT_PULL": "true"}, role=Role.WEB)
+    assert settings.is_pulling
+    assert settings.github_webhook_secrets == ()
+
+
 def test_web_starts_with_the_webhook_secret_alone() -> None:
     settings = load({"GITHUB_WEBHOOK_SECRET": HOOK_SECRET}, role=Role.WEB)
     assert settings.github_private_keys == ()

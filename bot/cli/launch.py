@@ -121,9 +121,16 @@ def announcement(plan: Launch, listener: socket.socket | None) -> str:
     if listener:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        where = f"listening on http://{shown}:{port} (webhooks: /webhooks/github)"
+        where = f"listening on http://{shown}:{port} ({_intake(plan.settings)})"
     database = _shown(plan.settings.database_url)
     return f"issuewright {__version__} {where} · database {database} · Ctrl-C stops"
+
+
+def _intake(settings: Settings) -> str:
+    """How webhooks come in, and in pull mode how old they are when they do."""
+    if not settings.is_pulling:
+        return "webhooks: /webhooks/github"
+    return f"pull mode: webhooks are fetched from GitHub every {settings.pull_seconds:g} s"
 
 
 def _shown(url: str) -> str:

@@ -47,6 +47,9 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-worker", action="store_true", help="receive only; `issuewright worker` runs elsewhere"
     )
+    parser.add_argument(
+        "--pull", action="store_true", help="fetch webhooks from GitHub's log: no public address is needed"
+    )
     _log_options(parser)
 
 
@@ -57,6 +60,9 @@ def _log_options(parser: argparse.ArgumentParser) -> None:
 def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave it running at the end")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the story")
+    parser.add_argument(
+        "--pull", action="store_true", help="with webhooks fetched from GitHub's log, none posted"
+    )
 
 
 def _migrate_options(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`issuewright serve`: one web process and, unless told otherwise, one worker."""
+"""`issuewright serve`: one web process and, unless told otherwise, one worker; also in pull mode."""
 
 import argparse
 import os
@@ -20,7 +20,8 @@ def run(arguments: argparse.Namespace, *, command: CommandBuilder = product_comm
     """
     set_undumpable()
     has_worker = not arguments.no_worker
-    settings = load(os.environ, role=Role.ALL if has_worker else Role.WEB, env_file=Path(".env"))
+    environ = {**os.environ, "ISSUEWRIGHT_PULL": "true"} if arguments.pull else os.environ
+    settings = load(environ, role=Role.ALL if has_worker else Role.WEB, env_file=Path(".env"))
     port = settings.port if arguments.port is None else arguments.port
     settings = replace(settings, host=arguments.host, port=port)
     plan = Launch(

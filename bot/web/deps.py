@@ -80,6 +80,7 @@ class WebDeps:
     clock: Clock
     webhook_secrets: tuple[Secret, ...]
     is_agent_enabled: bool = True
+    is_pulling: bool = False
     worker_silence_seconds: float = 30.0
     figures: FigureSource | None = None
     metrics_token: Secret | None = None

@@ -198,6 +198,16 @@ def test_the_announcement_shows_where_a_database_is_but_nobody_s_name() -> None:
     assert "hunter2" not in told
 
 
+def test_in_pull_mode_the_announcement_says_how_fresh_it_is() -> None:
+    settings = Settings(
+        data_dir=Path("/x"), database_url="sqlite+aiosqlite:////x/y.db", is_pulling=True, pull_seconds=7.5
+    )
+    with listen("127.0.0.1", 0) as listener:
+        told = announcement(Launch(settings, has_web=True, has_worker=True), listener)
+    assert "(pull mode: webhooks are fetched from GitHub every 7.5 s)" in told
+    assert "/webhooks/github" not in told
+
+
 def test_an_unknown_address_is_a_mistake_of_the_command_line() -> None:
     with pytest.raises(ConfigError) as refused:
         listen("192.0.2.1", 0)

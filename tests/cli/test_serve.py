@@ -132,3 +132,13 @@ def test_a_database_that_does_not_answer_is_told_once(serve: Serve) -> None:
     assert "DATABASE_URL" in told and "hunter2" not in told and "Traceback" not in told
     assert "listening" not in told
     assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+def test_in_pull_mode_it_serves_without_a_webhook_secret_and_takes_no_webhook(
+    serve: Serve, environ: dict[str, str]
+) -> None:
+    del environ["GITHUB_WEBHOOK_SECRET"]
+    url = address(serve("--pull"))
+    assert post(url) == 404
+    with urllib.request.urlopen(f"{url}/readyz", timeout=PATIENCE_SECONDS) as response:
+        assert response.status == 200
