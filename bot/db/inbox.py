@@ -16,6 +16,7 @@ from bot import logs
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
+from bot.domain.ids import new_id
 
 _log = logs.get(__name__)
 
@@ -25,10 +26,10 @@ BATCH: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """A delivery to be stored under *delivery_id* unless it is known; its parts stand already."""
+    """A delivery to be stored unless it is known; *upload_id* is the id under which its parts stand."""
 
     delivery: IncomingDelivery
-    delivery_id: str
+    upload_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +129,12 @@ PART_ROW: Final = ("delivery_id", "number", "content", "created_at")
 
 
 def row_of(keep: Keep) -> dict[str, Any]:
-    """The new row, by column keys."""
+    """The new row with its own id, by column keys."""
     delivery = keep.delivery
-    own = {"id": keep.delivery_id, "parts": len(delivery.parts)}
-    return {name: own[name] if name in own else getattr(delivery, name) for name in ROW}
+    row = {name: getattr(delivery, name, None) for name in ROW}
+    row["id"] = keep.upload_id or new_id(delivery.received_at)
+    row["parts"] = len(delivery.parts)
+    return row
 
 
 def part_row_of(part: Part) -> dict[str, Any]:
@@ -164,20 +167,23 @@ def is_taken_up(state: DeliveryState, delivery: IncomingDelivery) -> bool:
 
 
 def report(works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
-    """One line for a whole batch: under which id each delivery of GitHub stands, or what stopped it."""
-    lines: dict[str, list[str]] = {"new": [], "known": [], "not_stored": []}
+    """One line for a whole batch: under which id each new delivery of GitHub stands, or what stopped it."""
+    new, known, failed = [], [], []
     for work, outcome in zip(works, outcomes, strict=True):
         if not isinstance(work, Keep):
             continue
-        guid = work.delivery.guid
-        if isinstance(outcome, Accepted):
-            told = f"{guid} {outcome.delivery_id} {work.delivery.event} {outcome.state.value}"
-            lines["new" if outcome.is_new else "known"].append(told)
+        if not isinstance(outcome, Accepted):
+            failed.append(f"{work.delivery.guid} {type(outcome).__name__}")
+        elif outcome.is_new:
+            new.append(f"{work.delivery.guid} {outcome.delivery_id} {work.delivery.event}")
         else:
-            lines["not_stored"].append(f"{guid} {type(outcome).__name__}")
-    told_lines = {kind: told for kind, told in lines.items() if told}
-    if told_lines:
-        _log.info("deliveries_stored", **told_lines)
+            known.append((work.delivery.guid, outcome.delivery_id))
+    if failed:
+        _log.warning("deliveries_not_stored", deliveries=failed)
+    if new or known:
+        _log.info("deliveries_stored", new=new, known=len(known))
+    if known:
+        _log.debug("deliveries_known", deliveries=known)
 
 
 def settle(batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:

@@ -97,32 +97,33 @@ class PostgresWriter:
 
     async def _commit(self, connection: AsyncConnection, works: Sequence[Work]) -> list[Outcome]:
         new = await self._insert(connection, works)
-        old = [work for work in works if not isinstance(work, Part) and _id_of(work) not in new]
-        rows = await self._find(connection, [work.delivery for work in old])
+        old = [work.delivery for work in works if not isinstance(work, Part) and id(work) not in new]
+        rows = await self._find(connection, old)
         taken_up: set[str] = set()
         outcomes: list[Outcome] = []
         for work in works:
             if isinstance(work, Part):
                 outcomes.append(None)
-            elif isinstance(work, Keep) and work.delivery_id in new:
-                outcomes.append(Accepted(work.delivery_id, is_new=True, state=work.delivery.state))
+            elif id(work) in new:
+                outcomes.append(Accepted(new[id(work)], is_new=True, state=work.delivery.state))
             else:
                 outcomes.append(await self._again(connection, work, rows, taken_up))
         if any(isinstance(one, Accepted) and one.is_new for one in outcomes):
             await bell.ring(connection)
         return outcomes
 
-    async def _insert(self, connection: AsyncConnection, works: Sequence[Work]) -> set[str]:
-        """Add what can be added; the ids of the deliveries that are new."""
+    async def _insert(self, connection: AsyncConnection, works: Sequence[Work]) -> dict[int, str]:
+        """Add what can be added; the ids of the new deliveries, by the identity of their piece of work."""
         parts = [inbox.part_row_of(work) for work in works if isinstance(work, Part)]
         if parts:
             await connection.execute(_INSERT_PART, parts)
-        rows = [inbox.row_of(work) for work in works if isinstance(work, Keep)]
+        rows = {id(work): inbox.row_of(work) for work in works if isinstance(work, Keep)}
         if not rows:
-            return set()
+            return {}
         # In one order, so that two writers wait for each other instead of both being stopped.
-        rows.sort(key=lambda row: str(row["digest"]))
-        return set(await connection.scalars(_INSERT, rows))
+        ordered = sorted(rows.values(), key=lambda row: str(row["digest"]))
+        new = set(await connection.scalars(_INSERT, ordered))
+        return {number: row["id"] for number, row in rows.items() if row["id"] in new}
 
     async def _find(self, connection: AsyncConnection, known: Sequence[IncomingDelivery]) -> list[Any]:
         """The rows of those that came before, oldest first."""
@@ -160,15 +161,11 @@ class PostgresWriter:
             values = inbox.body_of(row.id, delivery)
             if (await connection.execute(inbox.TAKE_UP, values)).rowcount:
                 await connection.execute(inbox.DROP_PARTS, {"b_id": row.id})
-                await connection.execute(inbox.MOVE_PARTS, {"b_from": work.delivery_id, "b_to": row.id})
+                await connection.execute(inbox.MOVE_PARTS, {"b_from": work.upload_id, "b_to": row.id})
                 return Accepted(row.id, is_new=True, state=state)
         if delivery.parts:
-            await connection.execute(inbox.DROP_PARTS, {"b_id": work.delivery_id})
+            await connection.execute(inbox.DROP_PARTS, {"b_id": work.upload_id})
         return Accepted(row.id, is_new=False, state=state)
-
-
-def _id_of(work: Keep | Look) -> str | None:
-    return work.delivery_id if isinstance(work, Keep) else None
 
 
 def _guid_of(delivery: IncomingDelivery) -> tuple[str, str, str]:

@@ -20,6 +20,7 @@ from bot.db.columns import OWN_SCHEMA
 from bot.db.database import prepare_sqlite
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.inbox import Keep, Look, Outcome, Part, Waiting, Work
+from bot.db.inbox_known import FIND_ALL, Known, names_of_all
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
 
@@ -37,6 +38,7 @@ _OF_ONE: Final = (
     ValueError,
     LookupError,
     OverflowError,
+    TypeError,
 )
 _ROW_BYTES: Final = 8192
 
@@ -71,6 +73,7 @@ class _Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self.find = _Statement(inbox.FIND, dialect)
+        self.find_all = _Statement(FIND_ALL, dialect)
         self.take_up = _Statement(inbox.TAKE_UP, dialect)
         self.drop_parts = _Statement(inbox.DROP_PARTS, dialect)
         self.move_parts = _Statement(inbox.MOVE_PARTS, dialect)
@@ -158,7 +161,7 @@ class SqliteWriter:
     def _commit(self, works: Sequence[Work]) -> list[Outcome]:
         """One transaction for all that has to be written; the known are found without one."""
         connection = self._open()
-        outcomes = [self._apart(self._known, connection, work) for work in works]
+        outcomes = self._known(connection, works)
         numbers = [
             number
             for number, work in enumerate(works)
@@ -181,29 +184,35 @@ class SqliteWriter:
         except _OF_ONE as error:
             return error
 
-    def _known(self, connection: sqlite3.Connection, work: Work) -> Outcome:
-        """The delivery that came before, or None where something has to be written."""
-        if isinstance(work, Part) or (isinstance(work, Keep) and work.delivery.parts):
-            return None
-        found = self._find(connection, work.delivery)
-        if found is None or inbox.is_taken_up(found.state, work.delivery):
-            return None
-        return found
+    def _known(self, connection: sqlite3.Connection, works: Sequence[Work]) -> list[Outcome]:
+        """For each piece the delivery that came before, or None where something has to be written.
+
+        One look for all: every look costs a change of threads twice.
+        """
+        asked = [work.delivery for work in works if not isinstance(work, Part)]
+        try:
+            row = self._statements.find_all.run(connection, names_of_all(asked)).fetchone()
+        except _OF_ONE:
+            # One of them cannot be asked for; it is found out which when they are written one by one.
+            return [None] * len(works)
+        known = Known(row[0])
+        return [known.outcome(work) for work in works]
 
     def _store(self, connection: sqlite3.Connection, work: Keep | Part) -> Outcome:
         statements = self._statements
         if isinstance(work, Part):
             statements.insert_part.run(connection, inbox.part_row_of(work))
             return None
-        if statements.insert.run(connection, inbox.row_of(work)).rowcount:
-            return Accepted(work.delivery_id, is_new=True, state=work.delivery.state)
+        row = inbox.row_of(work)
+        if statements.insert.run(connection, row).rowcount:
+            return Accepted(row["id"], is_new=True, state=work.delivery.state)
         found = self._find(connection, work.delivery)
         if found is None or not inbox.is_taken_up(found.state, work.delivery):
-            statements.drop_parts.run(connection, {"b_id": work.delivery_id})
+            statements.drop_parts.run(connection, {"b_id": work.upload_id})
             return found
         statements.take_up.run(connection, inbox.body_of(found.delivery_id, work.delivery))
         statements.drop_parts.run(connection, {"b_id": found.delivery_id})
-        statements.move_parts.run(connection, {"b_from": work.delivery_id, "b_to": found.delivery_id})
+        statements.move_parts.run(connection, {"b_from": work.upload_id, "b_to": found.delivery_id})
         return Accepted(found.delivery_id, is_new=True, state=DeliveryState.RECEIVED)
 
     def _find(self, connection: sqlite3.Connection, delivery: IncomingDelivery) -> Accepted | None:

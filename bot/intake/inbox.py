@@ -45,14 +45,7 @@ class Inbox:
             RetryLater: It could not be stored; nothing was kept.
         """
         delivery = in_parts(delivery)
-        delivery_id = new_id(delivery.received_at)
-        if delivery.parts:
-            known = await self._do(Look(delivery))
-            if known is not None:
-                return known
-            for number, content in enumerate(delivery.parts):
-                await self._do(Part(delivery_id, number, content, delivery.received_at))
-        accepted = await self._do(Keep(delivery, delivery_id))
+        accepted = await self._upload(delivery) if delivery.parts else await self._do(Keep(delivery))
         if accepted is None:
             raise RetryLater("the delivery vanished while it was stored", after_seconds=RETRY_AFTER_SECONDS)
         return accepted
@@ -60,6 +53,16 @@ class Inbox:
     async def close(self) -> None:
         """Finish what waits; the second time does nothing."""
         await self._writer.close()
+
+    async def _upload(self, delivery: IncomingDelivery) -> Accepted | None:
+        """Store a large delivery; what is left of one that breaks off belongs to no delivery."""
+        known = await self._do(Look(delivery))
+        if known is not None:
+            return known
+        upload_id = new_id(delivery.received_at)
+        for number, content in enumerate(delivery.parts):
+            await self._do(Part(upload_id, number, content, delivery.received_at))
+        return await self._do(Keep(delivery, upload_id))
 
     async def _do(self, work: Work) -> Accepted | None:
         try:

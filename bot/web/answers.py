@@ -11,6 +11,8 @@ from bot import logs
 from bot.errors import UserError
 
 SERVER_NAME: Final = "issuewright"
+# What the log says of a request that a bug ends.
+IDS: Final = web.RequestKey("ids", dict)
 _log = logs.get(__name__)
 
 
@@ -43,7 +45,8 @@ async def errors_as_json(
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return answer(error.status, {"error": _sentence(error.status)}, allow)
     except Exception:  # the process entry of each request: a bug must not end the process
-        _log.exception("request_failed", method=request.method, path=request.path)
+        ids: dict[str, object] = request.get(IDS, {})
+        _log.exception("request_failed", method=request.method, path=request.path, **ids)
         return answer(500, {"error": _sentence(500)})
 
 

@@ -8,11 +8,11 @@ from typing import Final
 
 from aiohttp import web
 
+from bot.db.deliveries import PART_BYTES
 from bot.limits import WEBHOOK_ANSWER_SECONDS, WEBHOOK_MAX_BYTES
 from bot.web.answers import Refused
 
-SMALL_BYTES: Final = 256 * 1024
-# Two copies of a body exist while it is joined: 4 x 2 x 25 MiB is the most that uploads may hold.
+# 4 x 25 MiB is the most that uploads may hold.
 _LARGE_AT_ONCE: Final = 4
 _SLOT_SECONDS: Final = 2.0
 _RETRY: Final = {"Retry-After": "30"}
@@ -30,8 +30,8 @@ class Bodies:
         self._slot_seconds = slot_seconds
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
-    async def read(self, request: web.Request) -> bytes:
-        """The raw body.
+    async def read(self, request: web.Request) -> tuple[bytes, ...]:
+        """The raw body in parts of 256 KiB, never joined: one part where it is small.
 
         Raises:
             Refused: It is compressed (415), too large (413), too slow (408), or there is no room (503).
@@ -41,15 +41,17 @@ class Bodies:
         length = request.content_length
         if length is not None and length > WEBHOOK_MAX_BYTES:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
-        if length is not None and length <= SMALL_BYTES:
+        if length is not None and length <= PART_BYTES:
+            if request.content.is_eof() and request.content.exception() is None:
+                return (request.content.read_nowait(),)
             return await self._read(request)
         async with self._slot():
             return await self._read(request)
 
-    async def _read(self, request: web.Request) -> bytes:
+    async def _read(self, request: web.Request) -> tuple[bytes, ...]:
         try:
             async with asyncio.timeout(self._read_seconds):
-                return await _joined(request)
+                return await _parts(request)
         except TimeoutError as error:
             message = f"the body did not arrive within {self._read_seconds:g} seconds"
             raise Refused(HTTPStatus.REQUEST_TIMEOUT, message, {"Connection": "close"}) from error
@@ -71,13 +73,15 @@ class Bodies:
             self._large.release()
 
 
-async def _joined(request: web.Request) -> bytes:
+async def _parts(request: web.Request) -> tuple[bytes, ...]:
     """The whole body; reading ends where it becomes too large."""
     parts: list[bytes] = []
-    size = 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > WEBHOOK_MAX_BYTES:
+    rest = bytearray()
+    async for piece in request.content.iter_any():
+        rest += piece
+        if len(parts) * PART_BYTES + len(rest) > WEBHOOK_MAX_BYTES:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
-        parts.append(part)
-    return b"".join(parts)
+        while len(rest) > PART_BYTES:
+            parts.append(bytes(rest[:PART_BYTES]))
+            del rest[:PART_BYTES]
+    return (*parts, bytes(rest))

@@ -16,7 +16,6 @@ from bot.domain.enums import DeliveryState
 from bot.handlers.router import ROUTES, is_handled
 from bot.intake.signature import verify
 from bot.web.answers import Refused
-from bot.web.bodies import SMALL_BYTES
 
 SIGNATURE_HEADER: Final = "X-Hub-Signature-256"
 _EVENT = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
@@ -25,27 +24,41 @@ _ACTION = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
 _GUID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _TARGET = re.compile(r"[a-z0-9_]{0,32}", re.ASCII)
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
+_SHORT = re.compile(r"[A-Za-z0-9_.\[\]/-]{1,200}", re.ASCII)
 _MAX_ID: Final = 2**63 - 1
+_MAX_NUMBER: Final = 2**31 - 1
 
 
-def check_signature(headers: "CIMultiDictProxy[str]", body: bytes, secrets: Sequence[Secret]) -> str:
-    """Refuse what GitHub did not sign with one of *secrets*; returns the SHA-256 of *body* in hex.
+def check_signature(
+    headers: "CIMultiDictProxy[str]", parts: Sequence[bytes], secrets: Sequence[Secret]
+) -> int:
+    """Refuse a body that GitHub did not sign with one of *secrets*; returns the index of the one that did.
 
     Raises:
         Refused: 401, also for SHA-1 alone and for two signatures.
     """
     given = headers.getall(SIGNATURE_HEADER, [])
-    if len(given) != 1 or verify(body, given[0], [secret.reveal() for secret in secrets]) is None:
+    index = verify(parts, given[0], [one.reveal() for one in secrets]) if len(given) == 1 else None
+    if index is None:
         raise Refused(HTTPStatus.UNAUTHORIZED, f"{SIGNATURE_HEADER} is missing or does not match the body")
-    return hashlib.sha256(body).hexdigest()
+    return index
+
+
+def digest_of(parts: Sequence[bytes]) -> str:
+    """The SHA-256 of the raw body in hex."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def read_delivery(
-    headers: "CIMultiDictProxy[str]", body: bytes, *, digest: str, received_at: datetime
+    headers: "CIMultiDictProxy[str]", parts: tuple[bytes, ...], *, digest: str, received_at: datetime
 ) -> IncomingDelivery:
-    """The delivery that a signed *body* is; what nothing here acts on is IGNORED and loses its payload.
+    """The delivery that a signed body is; what nothing here acts on is IGNORED and loses its payload.
 
-    Bodies above 256 KiB are not parsed here: their action and installation stay None for the worker.
+    A body in more than one part (above 256 KiB) is not parsed here: its action, installation and
+    thread stay None for the worker.
 
     Raises:
         Refused: 400 or 415, with what to change.
@@ -55,9 +68,11 @@ def read_delivery(
     target_type = _header(headers, "X-GitHub-Hook-Installation-Target-Type", _TARGET, default="")
     target_id = _header(headers, "X-GitHub-Hook-Installation-Target-ID", _TARGET, default="")
     _check_type(headers)
-    payload = _parse(body)
+    payload = _parse(parts)
     action = _action(payload)
     state = DeliveryState.RECEIVED if _concerns_us(event, action, payload) else DeliveryState.IGNORED
+    kept = () if state is DeliveryState.IGNORED else parts
+    known = payload or {}
     return IncomingDelivery(
         target_type=target_type,
         target_id=target_id,
@@ -65,10 +80,14 @@ def read_delivery(
         event=event,
         action=action,
         digest=digest,
-        payload=None if state is DeliveryState.IGNORED else body,
-        installation_id=_installation_id(payload),
+        payload=kept[0] if len(kept) == 1 else None,
+        installation_id=_integer(known.get("installation"), "id", _MAX_ID),
         received_at=received_at,
         state=state,
+        repository=_text(known.get("repository"), "full_name"),
+        number=_number(known),
+        sender=_text(known.get("sender"), "login"),
+        parts=kept if len(kept) > 1 else (),
     )
 
 
@@ -95,15 +114,15 @@ def _check_type(headers: "CIMultiDictProxy[str]") -> None:
     )
 
 
-def _parse(body: bytes) -> dict[str, Any] | None:
+def _parse(parts: Sequence[bytes]) -> dict[str, Any] | None:
     """The JSON object that *body* is, None for a large one; orjson stops by itself at a depth of 1024."""
     message = "the body is no JSON object"
-    if len(body) > SMALL_BYTES:
-        if not _OBJECT.match(body):
+    if len(parts) > 1:
+        if not _OBJECT.match(parts[0]):
             raise Refused(HTTPStatus.BAD_REQUEST, message)
         return None
     try:
-        payload = orjson.loads(body)
+        payload = orjson.loads(parts[0])
     except orjson.JSONDecodeError as error:
         raise Refused(HTTPStatus.BAD_REQUEST, message) from error
     if not isinstance(payload, dict):
@@ -128,8 +147,19 @@ def _concerns_us(event: str, action: str | None, payload: dict[str, Any] | None)
     return is_handled(event, action)
 
 
-def _installation_id(payload: dict[str, Any] | None) -> int | None:
-    """The installation that the event is for, if it names one that can be stored."""
-    installation = (payload or {}).get("installation")
-    found = installation.get("id") if isinstance(installation, dict) else None
-    return found if type(found) is int and 0 < found <= _MAX_ID else None
+def _number(payload: dict[str, Any]) -> int | None:
+    """The number of the issue or pull request that the event is about."""
+    made = payload.get("issue") or payload.get("pull_request") or payload
+    return _integer(made, "number", _MAX_NUMBER)
+
+
+def _integer(value: object, key: str, most: int) -> int | None:
+    """What stands under *key* of an object, where it is a whole number that a column can hold."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if type(found) is int and 0 < found <= most else None
+
+
+def _text(value: object, key: str) -> str | None:
+    """What stands under *key* of an object, where it is a short text without control characters."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) and _SHORT.fullmatch(found) else None

@@ -1,6 +1,7 @@
 """`POST /webhooks/github`: verified over the raw bytes, stored, answered; the work is done elsewhere."""
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -8,12 +9,13 @@ from aiohttp import web
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bot import logs
+from bot.config import Secret
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.domain.enums import DeliveryState
 from bot.errors import RetryLater
-from bot.web.answers import Refused, answer
-from bot.web.bodies import SMALL_BYTES, Bodies
-from bot.web.delivery import check_signature, read_delivery
+from bot.web.answers import IDS, Refused, answer
+from bot.web.bodies import Bodies
+from bot.web.delivery import check_signature, digest_of, read_delivery
 from bot.web.deps import DEPS, Inbox
 
 # GitHub ends the request after 10 s; what is not stored by then must be told as a failure.
@@ -37,18 +39,21 @@ class GitHubHooks:
             Refused: 400, 401, 408, 413, 415, or 503 when it cannot be stored now.
         """
         deps = request.app[DEPS]
-        body = await self._bodies.read(request)
-        if len(body) > SMALL_BYTES:
-            digest = await asyncio.to_thread(check_signature, request.headers, body, deps.webhook_secrets)
+        parts = await self._bodies.read(request)
+        if len(parts) > 1:
+            signer, digest = await asyncio.to_thread(_verified, request, parts, deps.webhook_secrets)
         else:
-            digest = check_signature(request.headers, body, deps.webhook_secrets)
-        delivery = read_delivery(request.headers, body, digest=digest, received_at=deps.clock.now())
-        logs.bind(delivery_id=delivery.guid, event_name=delivery.event, action=delivery.action)
-        logs.bind(installation_id=delivery.installation_id)
+            signer, digest = _verified(request, parts, deps.webhook_secrets)
+        delivery = read_delivery(request.headers, parts, digest=digest, received_at=deps.clock.now())
+        request[IDS] = {
+            "guid": delivery.guid,
+            "event_name": delivery.event,
+            "action": delivery.action,
+            "installation_id": delivery.installation_id,
+        }
+        if len(deps.webhook_secrets) > 1:
+            _log.info("webhook_secret_matched", number=signer + 1, guid=delivery.guid)
         accepted = await self._store(deps.inbox, delivery)
-        _log.info(
-            "delivery_stored", id=accepted.delivery_id, is_new=accepted.is_new, state=accepted.state.value
-        )
         if accepted.state is DeliveryState.IGNORED:
             return answer(HTTPStatus.OK, {"delivery": accepted.delivery_id, "state": "ignored"})
         if accepted.is_new:
@@ -63,6 +68,15 @@ class GitHubHooks:
         except (SQLAlchemyError, OSError, TimeoutError, RetryLater) as error:
             # Not the error itself: SQLAlchemy's words repeat the statement's values, the payload too.
             reason = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
-            _log.warning("delivery_not_stored", reason=reason)
+            _log.warning("delivery_not_stored", reason=reason, guid=delivery.guid)
             message = "the delivery cannot be stored now; send it again later"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, message, _RETRY) from error
+
+
+def _verified(request: web.Request, parts: tuple[bytes, ...], secrets: Sequence[Secret]) -> tuple[int, str]:
+    """Which secret signed the body, and its digest.
+
+    Raises:
+        Refused: 401, GitHub did not sign it.
+    """
+    return check_signature(request.headers, parts, secrets), digest_of(parts)

@@ -8,9 +8,9 @@ import pytest
 from multidict import CIMultiDict
 
 from bot.config import Secret
+from bot.db.deliveries import PART_BYTES
 from bot.domain.enums import DeliveryState
 from bot.web.app import make_app
-from bot.web.bodies import SMALL_BYTES
 from bot.web.deps import WebDeps
 from tests.payloads import Sample, comment_event, issues_event, samples
 from tests.web.conftest import HOOK, OLD_SECRET, Site, running, signature, signed
@@ -24,6 +24,7 @@ async def test_a_handled_event_is_stored_and_the_worker_is_rung(site: Site) -> N
     assert (stored.event, stored.action, stored.installation_id) == ("issues", "labeled", 77)
     assert (stored.guid, stored.target_type, stored.target_id) == ("guid-1", "integration", "4242")
     assert (stored.state, stored.payload) == (DeliveryState.RECEIVED, orjson.dumps(LABELED))
+    assert (stored.repository, stored.number, stored.sender) == ("octo/shop", 7, "mona")
     assert stored.received_at == site.clock.now()
     assert len(site.rings) == 1
 
@@ -197,7 +198,7 @@ async def test_no_content_type_is_refused(site: Site) -> None:
         b'{"action":1}',
         b'{"action":["opened"]}',
         b'{"action":"opened\\u0000"}',
-        b"[" + b"1," * SMALL_BYTES + b"1]",
+        b"[" + b"1," * PART_BYTES + b"1]",
     ],
     ids=range(16),
 )
@@ -219,18 +220,19 @@ async def test_the_last_of_two_equal_keys_counts(site: Site) -> None:
 
 
 async def test_a_large_body_is_stored_for_the_worker_to_read(site: Site) -> None:
-    body = orjson.dumps(comment_event("x" * SMALL_BYTES))
+    body = orjson.dumps(comment_event("x" * PART_BYTES))
     assert (await site.deliver(body, event="issue_comment"))[0] == 202
     stored = site.inbox.stored[0]
-    assert (stored.action, stored.installation_id, stored.payload) == (None, None, body)
+    assert (stored.action, stored.installation_id, stored.payload) == (None, None, None)
+    assert (b"".join(stored.parts), {len(part) for part in stored.parts[:-1]}) == (body, {PART_BYTES})
 
 
 async def test_a_large_body_that_nothing_acts_on_is_ignored(site: Site) -> None:
-    body = orjson.dumps({"commits": "x" * SMALL_BYTES})
+    body = orjson.dumps({"commits": "x" * PART_BYTES})
     assert (await site.deliver(body, event="push"))[0] == 200
     assert site.inbox.stored[0].payload is None
 
 
 async def test_one_changed_byte_of_a_large_body_is_refused(site: Site) -> None:
-    body = orjson.dumps({"commits": "x" * SMALL_BYTES})
+    body = orjson.dumps({"commits": "x" * PART_BYTES})
     assert (await site.post(body.replace(b"x", b"y", 1), signed(body)))[0] == 401

@@ -18,14 +18,14 @@ from sqlalchemy.exc import OperationalError
 from bot import logs
 from bot.db import deliveries, migrate
 from bot.db.database import Database
-from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.db.deliveries import PART_BYTES, Accepted, IncomingDelivery
 from bot.domain.values import Scope
 from bot.errors import RetryLater
 from bot.intake.inbox import Inbox
 from bot.limits import WEBHOOK_MAX_BYTES
 from bot.web.answers import Refused
 from bot.web.app import make_app
-from bot.web.bodies import SMALL_BYTES, Bodies
+from bot.web.bodies import Bodies
 from bot.web.deps import WebDeps
 from bot.web.hooks import GitHubHooks
 from tests.payloads import issues_event
@@ -121,7 +121,7 @@ async def test_a_sender_who_hangs_up_does_not_disturb(site: Site) -> None:
 
 
 async def test_only_some_large_bodies_are_held_at_once(deps: WebDeps) -> None:
-    large = b"{" + b" " * SMALL_BYTES + b"}"
+    large = b"{" + b" " * PART_BYTES + b"}"
     on = asyncio.Event()
     async with running(make_app(deps, bodies=Bodies(slot_seconds=0.01))) as (client, _):
         senders = [asyncio.create_task(send(client, large, stream(large, pause=on))) for _ in range(6)]
@@ -173,7 +173,7 @@ async def test_a_bug_is_answered_without_detail_and_logged_with_the_delivery(
     assert "secret detail" not in str(code_and_words)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     told = next(line for line in lines if line["event"] == "request_failed")
-    assert (told["delivery_id"], told["event_name"], told["process"]) == ("guid-1", "issues", "web")
+    assert (told["guid"], told["event_name"], told["process"]) == ("guid-1", "issues", "web")
     assert "ZeroDivisionError" in told["exception"]
 
 
@@ -184,7 +184,7 @@ async def test_no_log_line_holds_a_payload(site: Site, capsys: pytest.CaptureFix
     site.inbox.failure = None
     await site.deliver(LABELED)
     told = capsys.readouterr().err
-    assert "database is locked" in told and "delivery_stored" in told
+    assert "database is locked" in told and "guid-1" in told
     assert LABELED["issue"]["title"] not in told
 
 
