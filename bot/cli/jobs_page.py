@@ -1,5 +1,6 @@
 """The page of one job for people: what it is, what happened, what it cost, what to do next."""
 
+import shlex
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -250,9 +251,9 @@ def _unpause(line: JobLine) -> str:
     """The command that ends the pause which holds the job back."""
     kind = (line.waiting or "").removeprefix(f"{PAUSED}: ").partition(" ")[0]
     if kind == PauseKind.REPOSITORY:
-        return f"issuewright unpause --repository {one_line(line.repository or '')}"
+        return f"issuewright unpause --repository {shlex.quote(one_line(line.repository or ''))}"
     if kind == PauseKind.ORGANIZATION:
-        return f"issuewright unpause --organization {line.organization_id}"
+        return f"issuewright unpause --organization {shlex.quote(line.organization_id)}"
     return "issuewright unpause"
 
 
