@@ -57,9 +57,16 @@ def engine_arguments(url: str, *, command_seconds: float | None = COMMAND_SECOND
 
 
 async def _connect(**options: Any) -> asyncpg.Connection:
-    """Asyncpg's own connect, but what it calls a mistake of its own is one of the network."""
+    """Connect; a server that is not there is that in one kind of error.
+
+    Raises:
+        OSError: It cannot be reached, or none of several takes writes.
+    """
     try:
         return await asyncpg.connect(**options)
+    except FileNotFoundError as error:
+        message = f"there is no socket in {options['host'][0]}"
+        raise ConnectionRefusedError(message) from error
     except asyncpg.InternalClientError as error:
         message = "none of the servers takes writes"
         raise ConnectionRefusedError(message) from error

@@ -77,15 +77,20 @@ class Runner:
         """Bring a claimed job to its end, or give it back; one that was lost is left alone."""
         log.info("job_claimed", attempt=job.attempts, phase=job.phase.value)
         try:
+            await self._one_attempt(job)
+        except (SQLAlchemyError, ConnectionError, TimeoutError) as error:
+            if not trouble.is_passing(error):
+                raise
+            await self._after_trouble(job, error)
+
+    async def _one_attempt(self, job: ClaimedJob) -> None:
+        """The same, where the database answers."""
+        try:
             await self._attempt(job)
         except LeaseLost:
             log.warning("lease_lost")
         except RetryLater as error:
             await self._give_back(job, error)
-        except (SQLAlchemyError, ConnectionError, TimeoutError) as error:
-            if not trouble.is_passing(error):
-                raise
-            await self._after_trouble(job, error)
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
