@@ -59,7 +59,7 @@ class Rig:
         default = f"sqlite+aiosqlite:///{self.folder / 'data' / 'issuewright.db'}"
         return self.environment.get("DATABASE_URL", default)
 
-    async def start(self, *arguments: str) -> None:
+    async def start(self, *arguments: str, is_awaited: bool = True) -> None:
         """Start `issuewright serve` in a process group of its own and wait until it is ready."""
         with (self.folder / "supervisor.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -78,7 +78,8 @@ class Rig:
                 stderr=log,
                 start_new_session=True,
             )
-        await self.until(self.is_ready, READY_SECONDS)
+        if is_awaited:
+            await self.until(self.is_ready, READY_SECONDS)
 
     async def is_ready(self) -> bool:
         """Whether /readyz answers 200; fails at once when the product has ended instead."""

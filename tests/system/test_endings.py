@@ -129,6 +129,29 @@ async def test_a_missing_contents_permission_is_told_and_the_change_is_kept(
 
 
 # ── the model ────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("status", [429, 500, 504, 529])
+async def test_a_model_that_serves_nobody_just_now_makes_the_job_late_not_lost(
+    place: Place, status: int
+) -> None:
+    number = await place.asks(away("status", status=status, retry_after=0))
+
+    async def waits() -> bool:
+        jobs = await jobs_of(place.product, number, place.repository)
+        return bool(jobs and jobs[0]["error"])
+
+    await place.product.until(waits)
+    (job,) = await jobs_of(place.product, number, place.repository)
+    assert f"answered {status}" in job["error"]
+    assert job["attempts"] <= 1
+    await place.until(lambda: "The model does not answer just now" in "".join(place.comments(number)))
+
+    place.product.model.play(sample.BOOK)
+    job = await place.ending(number)
+    assert (job["status"], job["cause"], job["attempts"]) == ("COMPLETED", "pull_request", 1)
+    (text,) = place.comments(number)
+    assert "does not answer" not in text
+
+
 @pytest.mark.parametrize(
     ("book", "words"),
     [

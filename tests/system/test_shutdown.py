@@ -164,7 +164,7 @@ async def test_a_port_in_use_is_one_sentence_and_exit_1(tmp_path: Path) -> None:
         ({"GITHUB_PRIVATE_KEY": "no key"}, ["GITHUB_PRIVATE_KEY"]),
         ({"GITHUB_PRIVATE_KEY": BAD_PEM}, ["GITHUB_PRIVATE_KEY"]),
         ({"GITHUB_PRIVATE_KEY": EC_KEY}, ["GITHUB_PRIVATE_KEY"]),
-        ({"DATABASE_URL": "postgresql://nobody:secret-password@127.0.0.1:1/none"}, ["DATABASE_URL"]),
+        ({"DATABASE_URL": "postgresql://nobody:secret-password@h/none?sslmode=odd"}, ["DATABASE_URL"]),
         ({"DATABASE_URL": "sqlite+aiosqlite:////proc/nowhere/issuewright.db"}, ["DATABASE_URL"]),
         (
             {"GITHUB_WEBHOOK_SECRET": None, "ANTHROPIC_API_KEY": None, "PORT": "many"},
