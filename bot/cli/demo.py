@@ -38,8 +38,8 @@ class Stage:
     folder: Path
     standins: StandIns
     product: Product
-    webhook_secret: str
     view: View
+    is_pulling: bool
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     (folder / "logs").mkdir()
     view = View(to_stderr=arguments.json)
     try:
-        code = asyncio.run(_play(folder, view, keep=arguments.keep, as_json=arguments.json))
+        code = asyncio.run(_play(folder, view, arguments))
     except IssuewrightError as error:
         raise UserError(f"{error}\nEverything is kept in {folder}.") from error
     if code == EXIT_OK and not arguments.keep:
@@ -60,20 +60,20 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-async def _play(folder: Path, view: View, *, keep: bool, as_json: bool) -> int:
+async def _play(folder: Path, view: View, arguments: argparse.Namespace) -> int:
     began_at = time.monotonic()
     view.open()
     async with aiohttp.ClientSession() as session:
         with view.working():
-            stage = await _set(folder, view, session)
+            stage = await _set(folder, view, session, is_pulling=arguments.pull)
         try:
             with view.working():
                 found = await _watch(stage)
             found["seconds"] = round(time.monotonic() - began_at, 2)
-            is_good = await _show(stage, found, keep=keep)
-            if as_json:
+            is_good = await _show(stage, found, keep=arguments.keep)
+            if arguments.json:
                 result(json.dumps(found))
-            if keep and is_good:
+            if arguments.keep and is_good:
                 await _leave_running(stage)
             return EXIT_OK if is_good else EXIT_FAILED
         finally:
@@ -81,11 +81,12 @@ async def _play(folder: Path, view: View, *, keep: bool, as_json: bool) -> int:
             await stage.standins.stop()
 
 
-async def _set(folder: Path, view: View, session: aiohttp.ClientSession) -> Stage:
+async def _set(folder: Path, view: View, session: aiohttp.ClientSession, *, is_pulling: bool) -> Stage:
     """Start everything, introduce the App to the product, and let a person ask."""
     api_key, webhook_secret = made_up_secret(), made_up_secret()
     standins = await StandIns.start(folder, api_key, session)
-    environment = product_environment(folder, standins.at, webhook_secret=webhook_secret, api_key=api_key)
+    known = None if is_pulling else webhook_secret
+    environment = product_environment(folder, standins.at, webhook_secret=known, api_key=api_key)
     product = Product(folder, free_port(), environment, session)
     view.tell(Line("stage", f"stand-in GitHub at {standins.at.forge_url}, stand-in model beside it"))
     try:
@@ -95,8 +96,10 @@ async def _set(folder: Path, view: View, session: aiohttp.ClientSession) -> Stag
         await standins.stop()
         raise
     view.tell(Line("stage", f"issuewright serve at {product.url}: supervisor, web and worker"))
-    played, hook = standins.at, f"{product.url}/webhooks/github"
-    await standins.do("webhook", url=hook, secret=webhook_secret, ping=True)
+    # In pull mode GitHub posts to a place where nobody listens, signed with what nobody knows.
+    where = f"http://127.0.0.1:{free_port()}/nobody" if is_pulling else f"{product.url}/webhooks/github"
+    played = standins.at
+    await standins.do("webhook", url=where, secret=webhook_secret, ping=True)
     await standins.do("people/install", account=played.owner)
     number = (
         await standins.do(
@@ -111,7 +114,7 @@ async def _set(folder: Path, view: View, session: aiohttp.ClientSession) -> Stag
     await standins.do("people/add_label", sender=played.person, **asked)
     words = f"{played.person} puts the label {played.label} on {played.repository}#{number}: {played.title}"
     view.tell(Line("stage", words))
-    return Stage(folder, standins, product, webhook_secret, view)
+    return Stage(folder, standins, product, view, is_pulling)
 
 
 async def _watch(stage: Stage) -> dict[str, Any]:
@@ -139,7 +142,8 @@ async def _look(stage: Stage, database: Database, feed: Feed) -> bool:
         stage.view.tell(line)
     if not is_over and await stage.product.restart_if_dead():
         stage.view.tell(Line("stage", "the product died and was started again", is_good=False))
-        await stage.standins.do("redeliver")
+        if not stage.is_pulling:
+            await stage.standins.do("redeliver")
     return is_over
 
 

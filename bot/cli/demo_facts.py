@@ -24,6 +24,7 @@ from bot.db.tables import (
 )
 from bot.domain.enums import (
     ArtifactType,
+    DeliverySource,
     DeliveryState,
     JobStatus,
     OperationKind,
@@ -40,6 +41,10 @@ _DONE: Final = {
     OperationKind.PULL_REQUEST: "a draft pull request",
     OperationKind.ASSIGN: "assigned to the person who asked",
     OperationKind.COMMENT_EDIT: "the comment became the result",
+}
+_CAME: Final = {
+    DeliverySource.WEBHOOK: "signed webhook {event} verified, stored, answered 202",
+    DeliverySource.SWEEP: "{event} fetched from GitHub's log of webhooks, stored",
 }
 _FINAL: Final = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
@@ -74,7 +79,7 @@ class Feed:
     async def _everything(self, connection: AsyncConnection) -> AsyncIterator[tuple[str, Line]]:
         statement = select(deliveries).where(deliveries.c.state == DeliveryState.DISPATCHED)
         for row in await _rows(connection, statement.order_by(deliveries.c.id)):
-            text = f"signed webhook {row.event}.{row.action} verified, stored, answered 202, dispatched"
+            text = f"{_CAME[row.source].format(event=f'{row.event}.{row.action}')}, dispatched"
             yield row.id, Line("receive", text, at=row.dispatched_at)
         jobs = select(
             agent_jobs,

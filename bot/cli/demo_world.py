@@ -183,17 +183,25 @@ class Product:
             await self.process.wait()
 
 
-def product_environment(folder: Path, at: Played, *, webhook_secret: str, api_key: str) -> dict[str, str]:
+def product_environment(
+    folder: Path, at: Played, *, webhook_secret: str | None, api_key: str
+) -> dict[str, str]:
     """The product's whole environment: a clean one, and its settings with made-up secrets.
 
-    Its waits are short, because the stand-in GitHub has no limits to respect.
+    Without a webhook secret it fetches what GitHub has for it. Its waits are short, because the
+    stand-in GitHub has no limits to respect.
     """
+    intake = (
+        {"ISSUEWRIGHT_PULL": "true", "ISSUEWRIGHT_PULL_SECONDS": "0.5"}
+        if webhook_secret is None
+        else {"GITHUB_WEBHOOK_SECRET": webhook_secret}
+    )
     return {
         **clean_environment(os.environ),
         "ISSUEWRIGHT_DATA_DIR": str(folder / "data"),
         "GITHUB_APP_ID": str(at.app_id),
         "GITHUB_PRIVATE_KEY": at.private_key,
-        "GITHUB_WEBHOOK_SECRET": webhook_secret,
+        **intake,
         "GITHUB_API_URL": at.forge_url,
         "GITHUB_URL": at.git_url,
         "ANTHROPIC_API_KEY": api_key,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from sqlalchemy import text
 
 from bot.cli.demo_facts import Line, _pull
 from bot.cli.demo_view import View
@@ -93,8 +94,6 @@ async def test_the_json_agrees_with_the_database_and_with_the_stand_in_github(tm
 
 async def agrees_with_database(found: dict[str, Any], path: str) -> None:
     """Issue, job, verification, steps and money of the JSON are what the tables hold."""
-    from sqlalchemy import text
-
     database = Database(f"sqlite+aiosqlite:///{path}")
     async with database.read() as connection:
 
@@ -129,6 +128,29 @@ async def test_it_ends_with_nothing_left_behind_and_only_the_object_on_stdout(tm
     )
     assert found["job"]["cause"] == "pull_request"
     assert not [name for name in os.listdir(tmp_path) if name.startswith("issuewright-demo-")]  # noqa: PTH208
+
+
+async def test_pull_mode_alone_does_the_demo_with_no_webhook_ever_posted(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--json", "--pull", "--keep") as process:
+        assert process.stdout
+        assert process.stderr
+        said = await lines_until(process.stderr, "Ctrl-C ends it")
+        found = json.loads(await process.stdout.readline())
+        _, path = await state_of(said)
+        assert found["job"]["cause"] == "pull_request"
+        assert found["comments"] == 1
+        assert "fetched from GitHub's log" in "".join(said)
+        assert await sources(path) == {"sweep"}
+
+
+async def sources(path: str) -> set[str]:
+    """How the deliveries came in."""
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    try:
+        async with database.read() as connection:
+            return set(await connection.scalars(text("SELECT source FROM deliveries")))
+    finally:
+        await database.close()
 
 
 async def test_a_product_that_is_killed_meanwhile_is_started_again_and_ends_with_one_pull_request(
