@@ -11,7 +11,7 @@ from bot.config import Secret
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.figures import Figures
 from bot.domain.clock import Clock
-from bot.domain.enums import Tier
+from bot.domain.enums import PauseKind, Tier
 
 
 class Inbox(Protocol):
@@ -27,7 +27,7 @@ class Inbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerFacts:
-    """The last word of one worker; the words on model and GitHub are None before the first call."""
+    """The last word of one worker; the words on model, GitHub and queue are None before the first call."""
 
     version: str
     heartbeat_at: datetime
@@ -35,6 +35,7 @@ class WorkerFacts:
     sandbox_reason: str = ""
     model_word: str | None = None
     github_word: str | None = None
+    queue_word: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Facts:
     running: int
     failed_last_hour: int
     queue: Mapping[str, int] = field(default_factory=dict)
+    paused: tuple[PauseKind, ...] = ()
 
 
 class FigureSource(Protocol):

@@ -10,12 +10,13 @@ from typing import Any
 from aiohttp import web
 
 from bot import __version__
-from bot.domain.enums import Tier
+from bot.domain.enums import PauseKind, Tier
 from bot.web.answers import Refused, answer
 from bot.web.deps import DEPS, Facts, WorkerFacts
 
 # What a worker writes into its row after a call that went well.
 WORD_OK = "ok"
+PAUSED_NAMES = {PauseKind.ORGANIZATION: "organizations", PauseKind.REPOSITORY: "repositories"}
 
 
 class Health(StrEnum):
@@ -73,7 +74,7 @@ def check_all(
     live = [worker for worker in facts.workers if now - worker.heartbeat_at <= silence]
     return {
         "database": Check(Health.HEALTHY),
-        "queue": _queue(live),
+        "queue": _queue(live, facts.paused),
         "model": _model(live, is_enabled=is_enabled),
         "github": _last_words([worker.github_word for worker in live]),
         "sandbox": _sandbox(live),
@@ -86,11 +87,23 @@ def worst(checks: Mapping[str, Check]) -> Health:
     return max((check.status for check in checks.values()), key=order.index)
 
 
-def _queue(live: Sequence[WorkerFacts]) -> Check:
-    """Work gets done as long as one worker lives."""
+def _queue(live: Sequence[WorkerFacts], paused: Sequence[PauseKind]) -> Check:
+    """Work gets done as long as one worker lives, its queue carries, and not everything is paused.
+
+    What is paused is counted, never named: everybody may read this.
+    """
     if not live:
         return Check(Health.UNHEALTHY, "no worker is running; start `issuewright worker`")
-    return Check(Health.HEALTHY, f"{len(live)} at work")
+    trouble = sorted(
+        {worker.queue_word for worker in live if worker.queue_word not in (None, WORD_OK)}, key=str
+    )
+    if PauseKind.EVERYTHING in paused:
+        trouble.append("everything is paused; `issuewright unpause` ends it")
+    if trouble:
+        return Check(Health.DEGRADED, "; ".join(map(str, trouble)))
+    counted = [f"{name} {paused.count(kind)}" for kind, name in PAUSED_NAMES.items() if kind in paused]
+    words = f"{len(live)} at work"
+    return Check(Health.HEALTHY, f"{words}; paused: {', '.join(counted)}" if counted else words)
 
 
 def _model(live: Sequence[WorkerFacts], *, is_enabled: bool) -> Check:

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.db import workers
+from bot.db import pauses, workers
 from bot.db.database import Database
 from bot.domain.clock import Clock
 from bot.domain.values import Scope
@@ -52,6 +52,7 @@ class DatabaseStatus:
                 scope, connection, since=now - timedelta(seconds=self.worker_silence_seconds)
             )
             numbers = await workers.queue_numbers(scope, connection, failed_since=now - FAILED_WITHIN)
+            paused = await pauses.paused(scope, connection)
         return Facts(
             workers=tuple(
                 WorkerFacts(
@@ -61,6 +62,7 @@ class DatabaseStatus:
                     sandbox_reason=worker.sandbox_reason,
                     model_word=worker.model_word,
                     github_word=worker.github_word,
+                    queue_word=worker.queue_word,
                 )
                 for worker in alive
             ),
@@ -68,4 +70,5 @@ class DatabaseStatus:
             running=numbers.running,
             failed_last_hour=numbers.failed_last_hour,
             queue={"admitted": numbers.admitted, "deliveries": numbers.waiting_deliveries},
+            paused=tuple(one.kind for one in paused),
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot import __version__
-from bot.domain.enums import Tier
+from bot.domain.enums import PauseKind, Tier
 from bot.web.deps import Facts, WebDeps, WorkerFacts
 from bot.web.health import Health, check_all, worst
 from tests.fakes import ManualClock
@@ -117,3 +117,29 @@ def test_states_are_ordered_from_good_to_bad() -> None:
 
 def test_the_default_silence_is_one_lease(deps: WebDeps) -> None:
     assert deps.worker_silence_seconds == 30.0
+
+
+def queue_check(
+    clock: ManualClock, *workers: WorkerFacts, paused: tuple[PauseKind, ...] = ()
+) -> tuple[str, str]:
+    """State and words of the queue."""
+    facts = Facts(workers, pending=0, running=0, failed_last_hour=0, paused=paused)
+    check = check_all(facts, now=clock.now(), silence=SILENCE, is_enabled=True)["queue"]
+    return check.status.value, check.message
+
+
+def test_a_redis_in_trouble_is_degraded_in_the_workers_words(clock: ManualClock) -> None:
+    lame = replace(worker(clock), queue_word="Redis cannot be reached")
+    assert queue_check(clock, lame, lame) == ("degraded", "Redis cannot be reached")
+    assert queue_check(clock, replace(lame, queue_word="ok")) == ("healthy", "1 at work")
+
+
+def test_what_is_paused_is_counted_and_everything_paused_is_degraded(clock: ManualClock) -> None:
+    some = (PauseKind.REPOSITORY, PauseKind.ORGANIZATION, PauseKind.REPOSITORY)
+    assert queue_check(clock, worker(clock), paused=some) == (
+        "healthy",
+        "1 at work; paused: organizations 1, repositories 2",
+    )
+    state, words = queue_check(clock, worker(clock), paused=(*some, PauseKind.EVERYTHING))
+    assert state == "degraded"
+    assert words.startswith("everything is paused")

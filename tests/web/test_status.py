@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from bot.db import migrate, workers
+from bot.db import migrate, pauses, workers
 from bot.db.database import Database
 from bot.db.workers import WorkerReport
-from bot.domain.enums import Tier
+from bot.domain.enums import PauseKind, Tier
 from bot.domain.values import Scope
 from bot.web.status import DatabaseStatus
 from tests.fakes import ManualClock
@@ -46,6 +47,21 @@ async def test_the_facts_are_those_of_the_workers_that_live(database: Database, 
     assert (worker.model_word, worker.github_word) == ("ok", None)
     assert (facts.pending, facts.running, facts.failed_last_hour) == (0, 0, 0)
     assert dict(facts.queue) == {"admitted": 0, "deliveries": 0}
+    assert facts.paused == ()
+
+
+async def test_the_facts_tell_the_queues_trouble_and_what_is_paused(
+    database: Database, clock: ManualClock
+) -> None:
+    said = replace(report("new", clock, 1.0), concurrency=5, queue_word="Redis is full", queue_at=clock.now())
+    async with database.write() as connection:
+        await workers.beat(Scope.system(), connection, said)
+        repository = (Scope.system(), connection, PauseKind.REPOSITORY, "42")
+        await pauses.pause(*repository, reason="a freeze", now=clock.now())
+    facts = await DatabaseStatus(database, clock, worker_silence_seconds=30).facts()
+    assert facts is not None
+    assert [worker.queue_word for worker in facts.workers] == ["Redis is full"]
+    assert facts.paused == (PauseKind.REPOSITORY,)
 
 
 async def test_a_database_that_is_away_is_told_and_never_raised(clock: ManualClock) -> None:
