@@ -72,6 +72,7 @@ class GitHubApp:
         if not self._signers:
             raise ConfigError(_key_problem("no key is given"))
         self._identity: AppIdentity | None = None
+        self._named: tuple[int, str] | None = None
 
     async def identity(self, api: RepositoryApi) -> AppIdentity:
         """Who we are; asked once, then remembered.
@@ -80,14 +81,15 @@ class GitHubApp:
         paths, and an Enterprise Server in private mode tells nobody who has not signed in: *api* asks.
         """
         if self._identity is None:
-            app_id, slug = await self.as_app("GET", "/app", lambda data: (int(data["id"]), str(data["slug"])))
+            app_id, slug = self._named or await self.check()
             login = f"{slug}[bot]"
             self._identity = AppIdentity(app_id, slug, login, await api.user_id(login))
         return self._identity
 
-    async def check(self) -> None:
-        """Ask GitHub who we are, now; raises what went wrong."""
-        await self.as_app("GET", "/app", lambda data: int(data["id"]))
+    async def check(self) -> tuple[int, str]:
+        """Ask GitHub who we are, now: the App's number and slug; raises what went wrong."""
+        self._named = await self.as_app("GET", "/app", lambda data: (int(data["id"]), str(data["slug"])))
+        return self._named
 
     async def installation(self, installation_id: int) -> InstallationInfo | None:
         """One installation, or None when it is gone."""
