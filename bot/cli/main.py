@@ -4,7 +4,6 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from bot import __version__
 
@@ -14,7 +13,8 @@ _MAX_ROWS = 1_000
 
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand; returns its exit code (0 done, 1 failed, 2 misused, 130 interrupted)."""
-    arguments = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = build_parser(words).parse_args(words)
     from bot.cli import terminal
 
     try:
@@ -26,8 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all subcommands."""
+def build_parser(words: list[str]) -> argparse.ArgumentParser:
+    """The parser of all subcommands; options are made for those alone that stand among *words*."""
     parser = argparse.ArgumentParser(
         prog="issuewright",
         description="A self-hosted GitHub App that runs agents for issues and pull requests.",
@@ -35,7 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"issuewright {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (summary, add_options) in COMMANDS.items():
-        add_options(commands.add_parser(name, help=summary, description=summary))
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name in words:
+            add_options(command)
     return parser
 
 
@@ -128,8 +130,10 @@ def _pausable(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=summary, description=summary)
+def _action(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=summary, description=summary)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
@@ -143,10 +147,10 @@ def _listing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", metavar="ID", help="go on behind the last one of an earlier list")
 
 
-def _word(kind: str) -> Callable[[str], Any]:
+def _word(kind: str) -> Callable[[str], object]:
     """What reads one of the words of the enum *kind*, in any case."""
 
-    def read(text: str) -> Any:
+    def read(text: str) -> object:
         from bot.domain import enums
 
         words = {word.value.lower(): word for word in getattr(enums, kind)}
@@ -157,7 +161,7 @@ def _word(kind: str) -> Callable[[str], Any]:
     return read
 
 
-def _instant(text: str) -> Any:
+def _instant(text: str) -> object:
     """A point in time before now, in UTC."""
     from datetime import UTC, datetime
 

@@ -21,5 +21,5 @@ def command(name: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    arguments = main.build_parser().parse_args(sys.argv[2:])
+    arguments = main.build_parser(sys.argv[2:]).parse_args(sys.argv[2:])
     sys.exit(COMMANDS[arguments.command](arguments, command=command))
