@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from bot import logs
@@ -34,11 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = from_json(enter_child(parent_pid=chosen.parent_pid, settings_fd=chosen.settings_fd))
     logs.configure(chosen.name, debug=settings.agent_debug, secrets=_secrets(settings))
     try:
-        asyncio.run(_process(chosen, settings))
+        with asyncio.Runner(loop_factory=_loop_factory(chosen.name)) as runner:
+            runner.run(_process(chosen, settings))
     except ConfigError as error:
         _tell(report(error.problems), chosen.report_fd)
         return EXIT_MISUSED
     return 0
+
+
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """For web the loop that costs the least a request (docs/performance.md, Intake), else asyncio's own."""
+    if name != Role.WEB:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 def _tell(text: str, report_fd: int | None) -> None:

@@ -180,7 +180,7 @@ def report(works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
             known.append((work.delivery.guid, outcome.delivery_id))
     if failed:
         _log.warning("deliveries_not_stored", deliveries=failed)
-    if new or known:
+    if new:
         _log.info("deliveries_stored", new=new, known=len(known))
     if known:
         _log.debug("deliveries_known", deliveries=known)

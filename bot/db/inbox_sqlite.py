@@ -90,7 +90,8 @@ class SqliteWriter:
         """Keep where the file is; nothing is opened yet."""
         self._path = engine.url.database or ""
         self._statements = _Statements(engine.dialect)
-        self._waiting: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._collected: list[Waiting] = []
+        self._waiting: SimpleQueue[list[Waiting] | None] = SimpleQueue()
         self._parts: deque[Waiting] = deque()
         self._is_ending = False
         self._thread: threading.Thread | None = None
@@ -103,20 +104,32 @@ class SqliteWriter:
         Raises:
             NotStored, sqlite3.Error, ValueError, LookupError, OverflowError: Nothing of it is kept.
         """
-        future: asyncio.Future[Accepted | None] = asyncio.get_running_loop().create_future()
-        self._waiting.put((work, future))
-        if self._thread is None or not self._thread.is_alive():
-            self._is_ending = False
-            self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
-            self._thread.start()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Accepted | None] = loop.create_future()
+        if not self._collected:
+            # One hand-over for everything that this turn of the loop brings.
+            loop.call_soon(self._hand_over)
+        self._collected.append((work, future))
         return await future
 
     async def close(self) -> None:
         """Finish what waits and close the file; the second time does nothing."""
+        self._hand_over()
         if self._thread is not None:
             self._waiting.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
+
+    def _hand_over(self) -> None:
+        """Give the thread what was collected."""
+        collected, self._collected = self._collected, []
+        if not collected:
+            return
+        self._waiting.put(collected)
+        if self._thread is None or not self._thread.is_alive():
+            self._is_ending = False
+            self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -131,10 +144,9 @@ class SqliteWriter:
         batch: list[Waiting] = []
         with contextlib.suppress(Empty):
             while len(batch) < inbox.BATCH and not self._is_ending:
-                item = self._waiting.get(block=not (batch or self._parts))
-                if item is None:
-                    self._is_ending = True
-                else:
+                collected = self._waiting.get(block=not (batch or self._parts))
+                self._is_ending = collected is None
+                for item in collected or ():
                     (self._parts if isinstance(item[0], Part) else batch).append(item)
         if self._parts:
             batch.append(self._parts.popleft())
