@@ -47,7 +47,7 @@ class Spread:
 class Figures:
     """Everything that is counted; rows are tuples in the order that each field's comment says."""
 
-    deliveries: Rows  # event, source, state, how many
+    deliveries: Rows  # event, state, how many
     jobs_asked: Rows  # verb, how many
     jobs_ended: Rows  # status, cause, how many
     job_states: dict[str, int]
@@ -76,7 +76,8 @@ async def collect(
     claims, lease_losses, quarantined = await _runs(connection)
     alive, sandboxed, running, places = await _workers(connection, silent_before)
     return Figures(
-        deliveries=await _counted(connection, (deliveries.c.event, deliveries.c.source, deliveries.c.state)),
+        # An index has both: no row is read.
+        deliveries=await _counted(connection, (deliveries.c.event, deliveries.c.state)),
         jobs_asked=await _counted(connection, (job_origins.c.verb,)),
         jobs_ended=await _ended(connection),
         job_states=await _states(scope, connection),
@@ -148,10 +149,16 @@ async def _spread(
 ) -> Spread:
     """The spans from *begin* to *end* of all jobs that have both; none is negative, whatever the clocks."""
     seconds = _seconds(connection, begin, end)
-    span = case((seconds < 0, 0.0), else_=seconds)
-    counts = [func.count(case((span <= bucket, 1))) for bucket in buckets]
-    statement = select(func.count(), func.coalesce(func.sum(span), 0.0), *counts)
-    row = (await connection.execute(statement.where(begin.is_not(None), end.is_not(None)))).one()
+    spans = (
+        select(case((seconds < 0, 0.0), else_=seconds).label("span"))
+        .where(begin.is_not(None), end.is_not(None))
+        .cte("spans")
+        # Else it would be computed anew for each bucket.
+        .prefix_with("MATERIALIZED")
+    )
+    counts = [func.count(case((spans.c.span <= bucket, 1))) for bucket in buckets]
+    statement = select(func.count(), func.coalesce(func.sum(spans.c.span), 0.0), *counts)
+    row = (await connection.execute(statement.select_from(spans))).one()
     return Spread(tuple(zip(buckets, map(int, row[2:]), strict=True)), int(row[0]), float(row[1]))
 
 

@@ -88,11 +88,11 @@ def _histogram(name: str, spread: Spread) -> Family:
 def _samples(figures: Figures, now: datetime) -> dict[str, list[Sample]]:
     return {
         "issuewright_deliveries_total": [
-            ((_known(event, _EVENTS), source), count) for event, source, _, count in figures.deliveries
+            ((_known(event, _EVENTS),), count) for event, _, count in figures.deliveries
         ],
         "issuewright_deliveries": [
             ((_known(event, _EVENTS), state.value.lower()), count)
-            for event, _, state, count in figures.deliveries
+            for event, state, count in figures.deliveries
         ],
         "issuewright_deliveries_oldest_seconds": [((), figures.oldest_delivery_seconds)],
         "issuewright_jobs_submitted_total": [

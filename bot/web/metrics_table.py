@@ -20,8 +20,8 @@ METRICS: Final = (
     Metric(
         "issuewright_deliveries_total",
         "counter",
-        "Deliveries that were stored, by event and by how they came (webhook, sweep).",
-        ("event", "source"),
+        "Deliveries that were stored, by event; one that nobody here knows is `other`.",
+        ("event",),
     ),
     Metric(
         "issuewright_deliveries",
