@@ -60,7 +60,8 @@ def ending(line: JobLine) -> str:
     """Why it ended, or why it waits."""
     if line.cause is not None and line.status in FINAL_JOBS:
         return str(line.cause)
-    return one_line(line.waiting or str(line.phase or "-"), max_chars=160)
+    waits = f"{line.waiting}: {line.error}" if line.waiting and line.error else line.waiting
+    return one_line(waits or str(line.phase or "-"), max_chars=160)
 
 
 def show(story: JobStory, desk: Desk) -> None:

@@ -23,6 +23,7 @@ from bot.domain.enums import DeliveryState
 from tests.cli.conftest import Operate
 from tests.db.rows import SYSTEM, make_job, make_tenant, stored
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 BODY = {"action": "labeled", "issue": {"title": "a\x1b[31m\u202etitle"}}
 
 
@@ -58,12 +59,13 @@ async def end(database: Database, delivery_id: str, state: DeliveryState, error:
         await deliveries.finish(SYSTEM, connection, delivery_id, state, now=now, error=error)
 
 
-def on_a_terminal(environ: dict[str, str]) -> str:
-    """What `deliveries list` writes to a terminal."""
+def on_a_terminal(words: list[str], environ: dict[str, str]) -> str:
+    """What the command writes to a terminal."""
+    passed = {name: text for name, text in os.environ.items() if name == "PATH" or name.startswith("COV")}
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "bot.cli.main", "deliveries", "list"],
-        env={"PATH": os.environ["PATH"]} | environ,
+        [sys.executable, "-m", "bot.cli.main", "deliveries", *words],
+        env=passed | {"TERM": "xterm", "COLUMNS": "60"} | environ,
         stdout=theirs,
         stderr=subprocess.DEVNULL,
     ) as listing:
@@ -184,13 +186,26 @@ async def test_on_a_terminal_it_fits_and_has_colours_unless_told_not_to(
     database: Database, database_url: str, is_colourless: bool
 ) -> None:
     delivery_id = await a_delivery(database)
-    environ = {"DATABASE_URL": database_url, "COLUMNS": "60", "TERM": "xterm"}
-    said = await asyncio.to_thread(on_a_terminal, environ | ({"NO_COLOR": "1"} if is_colourless else {}))
-    coloured = re.compile(r"\x1b\[[0-9;]*m")
-    lines = coloured.sub("", said).splitlines()
+    environ = {"DATABASE_URL": database_url} | ({"NO_COLOR": "1"} if is_colourless else {})
+    said = await asyncio.to_thread(on_a_terminal, ["list"], environ)
+    lines = COLOUR.sub("", said).splitlines()
     assert all(len(line) <= 60 for line in lines) and delivery_id[-6:] in lines[1]
     has_colour = re.search(r"\x1b\[[0-9;]*3[0-7]", said) is not None
     assert has_colour is not is_colourless
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_page_on_a_terminal_fits_and_does_nothing_else(database: Database, database_url: str) -> None:
+    delivery_id = await a_delivery(database)
+    await end(database, delivery_id, DeliveryState.FAILED, "a long \x1b[5mreason " * 20)
+    words = ["show", delivery_id, "--payload"]
+    said = await asyncio.to_thread(on_a_terminal, words, {"DATABASE_URL": database_url})
+    plain = COLOUR.sub("", said)
+    assert "\x1b" not in plain and "\x1b[5m" not in said and "\u202e" not in said
+    assert '"title": "a\\u001b[31m\\u202etitle"' in plain
+    commands = [line.strip() for line in plain.splitlines() if line.strip().startswith("issuewright ")]
+    assert f"issuewright deliveries replay {delivery_id}" in commands, "a command stands in one line"
+    assert all(len(line) <= 60 for line in plain.splitlines() if line.strip() not in commands)
 
 
 async def test_a_place_without_a_database_is_told_and_nothing_is_made(

@@ -1,6 +1,8 @@
 """The command line as people type it."""
 
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -24,6 +26,7 @@ HEAVY = {
     "subprocess",
     "logging",
 }
+ROOT = Path(__file__).parents[2]
 PASSWORD = "hunter2-hunter2"
 # What a supervisor needs least: it holds every secret.
 FOREIGN = {
@@ -70,6 +73,19 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main.main(["--version"])
     assert capsys.readouterr().out == f"issuewright {__version__}\n"
+
+
+def test_every_command_in_the_docs_can_be_typed() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    blocks = [
+        block for page in pages for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+    lines = [line.partition("|")[0] for block in blocks for line in block.splitlines()]
+    typed = [line for line in lines if line.startswith("issuewright ")]
+    assert len(typed) > 10
+    for line in typed:
+        words = shlex.split(line, comments=True)[1:]
+        assert main.build_parser(words).parse_args(words).command == words[0], line
 
 
 @pytest.mark.parametrize("words", [[], ["unknown"], ["serve", "--port", "x"], ["serve", "--port", "65536"]])

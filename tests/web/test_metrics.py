@@ -21,7 +21,7 @@ from bot.db.tables import agent_jobs, chores, installations, job_runs, workers
 from bot.domain.enums import Cause, DeliveryState, PauseKind, Tier
 from bot.web.app import make_app
 from bot.web.deps import WebDeps
-from bot.web.metrics import FRESH_SECONDS, Collection
+from bot.web.metrics import FRESH_SECONDS, Collection, _names_this_machine
 from bot.web.metrics_table import METRICS
 from tests.db.rows import NOW, SYSTEM, claim, make_job, make_tenant, stored
 from tests.db.runs import end_job
@@ -272,6 +272,38 @@ async def test_without_a_token_only_this_machine_itself_may_ask(
 ) -> None:
     assert await scraper.status() == 200
     assert await scraper.status(**headers) == 404
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("version", "status"), [("1.1", b"200"), ("1.0", b"404")])
+async def test_a_proxy_of_the_old_protocol_is_no_direct_question(
+    scraper: Scraper, version: str, status: bytes
+) -> None:
+    url = scraper.client._base_url
+    assert url is not None and url.port is not None
+    reader, writer = await asyncio.open_connection("127.0.0.1", url.port)
+    writer.write(f"GET /metrics HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert (await reader.readline()).split()[1] == status
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        ("localhost", True),
+        ("localhost:8000", True),
+        ("[::1]:8000", True),
+        ("[::1]", True),
+        ("127.9.9.9", True),
+        ("10.0.0.1", False),
+        ("evil.example:8000", False),
+        ("", False),
+        ("localhost.evil.example", False),
+    ],
+)
+def test_only_names_of_this_machine_count(host: str, is_here: bool) -> None:
+    assert _names_this_machine(host) is is_here
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
