@@ -2,13 +2,14 @@
 # `make demo` and `make test` do all set-up themselves; they need Python 3.11 or newer, git and make.
 PYTHON ?= python3
 JOBS ?= 2
+N ?= 200
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check bench format docs lock
+.PHONY: help setup demo run test chaos check bench format docs lock
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile
@@ -36,6 +37,9 @@ test: $(STAMP)  ## run all tests and require 95 % branch coverage
 	@$(BIN)/coverage run -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+chaos: $(STAMP)  ## kill processes and servers, cut at every boundary: make chaos N=200 SEED=7 ARGS='--stack sqlite'
+	@$(BIN)/python -m tests.chaos --n $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(STAMP)  ## lint, format, types and the floors of the house
 	@$(BIN)/ruff check .

@@ -11,8 +11,9 @@ from tests.chaos.oracle import Asked, Expected
 from tests.runner.conftest import PROPOSE, REPOSITORY, World
 from tests.runner.shop import label_an_issue, store_last_delivery
 
+_ONE: Final = frozenset({1})
 ONE_COMMENT: Final = Expected(frozenset({Cause.NO_CHANGE_NEEDED}))
-ONE_PULL: Final = Expected(frozenset({Cause.PULL_REQUEST}), branches=1, pulls=1)
+ONE_PULL: Final = Expected(frozenset({Cause.PULL_REQUEST}), branches=_ONE, pulls=_ONE)
 _NO_JOB: Final = Expected(frozenset(), jobs=0, comments=frozenset({0}), reactions=())
 _CALLS: Final[dict[str, list[dict[str, Any]]]] = {
     "answer": [
@@ -116,9 +117,9 @@ KINDS: Final = (
     Kind("pull request", label_an_issue, ONE_PULL),
     Kind("command", _text, ONE_PULL),
     Kind("cancelled", label_an_issue, Expected(frozenset({Cause.CANCELLED})), _cancel_at_work),
-    Kind("refused pull request", label_an_issue, replace(_REFUSED, branches=1), _refuse_pulls),
+    Kind("refused pull request", label_an_issue, replace(_REFUSED, branches=_ONE), _refuse_pulls),
     Kind("refused branch", label_an_issue, _REFUSED, _refuse_branches),
     Kind("denied", _stranger, replace(_NO_JOB, reactions=("confused",))),
-    Kind("help", _help, replace(_NO_JOB, comments=frozenset({1}))),
-    Kind("wrong command", _mistake, replace(_NO_JOB, comments=frozenset({1}))),
+    Kind("help", _help, replace(_NO_JOB, comments=_ONE)),
+    Kind("wrong command", _mistake, replace(_NO_JOB, comments=_ONE)),
 )

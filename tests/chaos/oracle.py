@@ -29,8 +29,8 @@ class Expected:
     causes: frozenset[Cause]
     jobs: int = 1
     comments: frozenset[int] = frozenset({1})
-    branches: int = 0
-    pulls: int = 0
+    branches: frozenset[int] = frozenset({0})
+    pulls: frozenset[int] = frozenset({0})
     reactions: tuple[str, ...] = ("eyes",)
     may_fail: frozenset[OperationKind] = frozenset()
 
@@ -213,8 +213,8 @@ async def _effects(
         found.duplicates.append(f"{where}: pull requests {[p.number for p in pulls]}, done {opened}")
     counts = {
         "comments": (len(ours), one.expected.comments),
-        "branches": (len(heads), {one.expected.branches}),
-        "pull requests": (len(pulls), {one.expected.pulls}),
+        "branches": (len(heads), one.expected.branches),
+        "pull requests": (len(pulls), one.expected.pulls),
     }
     for name, (count, allowed) in counts.items():
         kind = found.duplicates if count > max(allowed) else found.lost
