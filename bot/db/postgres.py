@@ -15,7 +15,7 @@ COMMAND_SECONDS: Final = 30.0
 POOL_SIZE: Final = 5
 POOL_OVERFLOW: Final = 10
 # A process that is stopped or frozen inside a transaction holds its locks no longer than this.
-_IDLE_IN_TRANSACTION: Final = "60s"
+_IDLE_IN_TRANSACTION: Final = "10s"
 # Seconds and tries: https://man7.org/linux/man-pages/man7/tcp.7.html
 _KEEPALIVE: Final = (
     ("TCP_KEEPIDLE", 10),
