@@ -53,9 +53,10 @@ class Ending:
                 now=now,
             )
             await transcript.add_artifacts(scope, connection, job, freezing.artifacts_of(outcome), now=now)
-            await self.publishing.freeze_in(
-                connection, job, freezing.operations_of(job, outcome, voice, has_living=has_living)
-            )
+            if has_living or not outcome.is_quiet:
+                await self.publishing.freeze_in(
+                    connection, job, freezing.operations_of(job, outcome, voice, has_living=has_living)
+                )
             await transcript.add_log(
                 scope, connection, job.id, LogLevel.INFO, f"ended: {outcome.cause.value}", now=now
             )

@@ -39,6 +39,7 @@ class Outcome:
 
     `sentence` is ours and says why; `summary` and `analysis` are the model's own words, unsanitized.
     `has_kept_change`: an earlier end of the same job has stored a change that is not published now.
+    `is_quiet`: people know already, so a thread that was told nothing of the job hears nothing now.
     """
 
     cause: Cause
@@ -54,6 +55,7 @@ class Outcome:
     cost_usd: float = 0.0
     has_old_failures: bool = field(default=False)
     has_kept_change: bool = field(default=False)
+    is_quiet: bool = field(default=False)
 
     @property
     def diff(self) -> str | None:

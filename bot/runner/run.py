@@ -23,7 +23,7 @@ from bot.runner.breaker import Breaker, refusal
 from bot.runner.ending import AGAIN, Ending
 from bot.runner.lease import CancelRequested, JobLease
 from bot.runner.outcome import Outcome
-from bot.runner.work import Work
+from bot.runner.work import Withdrawn, Work
 
 log = logs.get(__name__)
 
@@ -131,6 +131,8 @@ class Runner:
             return await lease.guard(self._work(job, lease), may_cancel=True)
         except CancelRequested as error:
             return Outcome(Cause.CANCELLED, f"This job was cancelled: {error}.", AGAIN)
+        except Withdrawn as error:
+            return Outcome(error.cause, f"This job was cancelled: {error}.", AGAIN, is_quiet=True)
         except Permanent as error:
             return Outcome(error.cause, _sentence(str(error)), AGAIN)
         except RetryLater as error:
@@ -143,6 +145,7 @@ class Runner:
         async with self.work.reading(job):
             await self._phase(job, Phase.AUTHORIZE)
             await self.work.authorize(job)
+            await self.work.confirm(job)
             await self.ending.publishing.announce(job, lease)
             await self._phase(job, Phase.WORK)
             outcome = await self._with_model(job)

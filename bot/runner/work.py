@@ -42,6 +42,14 @@ class Base:
     guidance: str | None
 
 
+class Withdrawn(Permanent):
+    """Whoever asked for the job has taken it back."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason; the job ends as cancelled."""
+        super().__init__(reason, cause=Cause.CANCELLED)
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """Everything that the work on a job needs; publishes nothing."""
@@ -73,6 +81,25 @@ class Work:
         verdict = await self.gate.check(tenant, job.origin.actor, fresh=True)
         if not verdict.is_open:
             raise Permanent(verdict.reason, cause=Cause.DENIED)
+
+    async def confirm(self, job: ClaimedJob) -> None:
+        """Make sure that a label which asked for the job is still there, and the issue open.
+
+        It may have gone while GitHub could not tell us: an event that ends a job can be lost for good.
+
+        Raises:
+            Withdrawn: The label was removed, or the issue was closed.
+            RetryLater: GitHub cannot say.
+        """
+        kind, _, label = job.origin.trigger.partition(":")
+        if kind != "label":
+            return
+        async with self.reading(job) as loan:
+            issue = await self.app.repository(job.repository.full_name, loan).issue(job.origin.number)
+        if issue.state != "open":
+            raise Withdrawn("the issue was closed")
+        if label.casefold() not in {name.casefold() for name in issue.labels}:
+            raise Withdrawn(f"the label `{label}` was removed")
 
     def reading(self, job: ClaimedJob) -> AbstractAsyncContextManager[Loan]:
         """A token that reads the job's repository; one for all who read within the block."""
