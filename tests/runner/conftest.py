@@ -139,6 +139,7 @@ class World:
     async def submit(self, title: str = "The dog meows") -> str:
         """A person asks for work on a new issue; the job's id."""
         number = await self.forge.open_issue(REPOSITORY, "maria", title)
+        await self.forge.add_label(REPOSITORY, number, "agent", "maria")
         origin = Origin(
             repository_id=self.tenant.repository.id,
             number=number,
