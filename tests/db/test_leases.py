@@ -58,6 +58,12 @@ class TestRenew:
         assert await _renew(database, job, NOW + 10 * SECOND) is None
         assert (await run_row(database, job.id))["lease_until"] == NOW + 10 * SECOND + LEASE
 
+    async def test_a_clock_that_jumped_back_never_shortens_it(self, database: Database) -> None:
+        """R-13: a jump may cost time, nothing else."""
+        job = await start_job(database, await make_tenant(database))
+        await _renew(database, job, NOW - 60 * MINUTE)
+        assert (await run_row(database, job.id))["lease_until"] == NOW + LEASE
+
     async def test_it_says_why_the_job_is_to_end(self, database: Database) -> None:
         job = await start_job(database, await make_tenant(database))
         async with database.write() as connection:
@@ -146,6 +152,18 @@ class TestReap:
 
         assert await overlap(database, renew, reap) == (None, [])
         assert await _renew(database, job, later) is None
+
+    async def test_a_reaper_whose_clock_jumped_ahead_takes_a_living_job_and_its_owner_is_fenced_out(
+        self, database: Database
+    ) -> None:
+        """R-13: the fence protects what is written, whatever the clocks say."""
+        job = await start_job(database, await make_tenant(database))
+        assert len(await _reap(database, NOW + 60 * MINUTE)) == 1
+        with pytest.raises(LeaseLost):
+            await _renew(database, job)
+        again = await claim(database, job.id, now=NOW - 60 * MINUTE)
+        assert again.fence > job.fence
+        assert await _renew(database, again) is None
 
     async def test_of_two_reapers_at_once_one_takes_the_job(self, database: Database) -> None:
         job = await start_job(database, await make_tenant(database))
