@@ -28,13 +28,13 @@ _STATES: Final[dict[DeliveryState, Cell]] = {
 _COLUMNS: Final = (
     Column("DELIVERY", is_id=True, min_width=9),
     Column("STATE"),
-    Column("EVENT", min_width=12),
+    Column("EVENT", min_width=12, good_width=22),
     Column("AGE", is_right=True),
-    Column("WHERE", rank=1, min_width=14),
+    Column("WHERE", rank=1, min_width=14, good_width=24),
     Column("BY", rank=4, min_width=8),
     Column("JOBS", rank=3, is_right=True),
     Column("GUID", rank=5),
-    Column("WHAT", rank=2, min_width=14),
+    Column("WHAT", rank=2, min_width=14, good_width=24),
 )
 _PLACE: Final = "on GitHub: Settings, Developer settings, GitHub Apps, your App, Advanced, Recent Deliveries"
 _GONE: Final = f"its body is no longer kept; let GitHub send it again ({_PLACE})"

@@ -25,13 +25,13 @@ _MAX_REASON_CHARS: Final = 200
 _COLUMNS: Final = (
     Column("JOB", is_id=True, min_width=9),
     Column("STATE"),
-    Column("REQUEST", min_width=14),
+    Column("REQUEST", min_width=14, good_width=24),
     Column("AGE", is_right=True),
     Column("WAITED", rank=4, is_right=True),
     Column("TOOK", rank=3, is_right=True),
     Column("TRIES", rank=6, is_right=True),
     Column("COST", rank=2, is_right=True),
-    Column("WHY", rank=1, min_width=12),
+    Column("WHY", rank=1, min_width=12, good_width=24),
     Column("TITLE", rank=5, min_width=16),
 )
 

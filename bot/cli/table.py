@@ -20,12 +20,14 @@ class Column:
     """How a column behaves: of the highest `rank` it goes first where there is no room, 0 stays always.
 
     One with `min_width` (terminal cells) shrinks to it, cut with an ellipsis; others are whole or gone.
+    Below `good_width` it goes only where no column of rank 2 or more is left to give it room.
     An id (`is_id`) shrinks last of all, and keeps its end: that is where ids differ.
     """
 
     heading: str
     rank: int = 0
     min_width: int | None = None
+    good_width: int = 0
     is_right: bool = False
     is_id: bool = False
 
@@ -46,17 +48,18 @@ def _natural(column: Column, rows: Sequence[Row], index: int) -> int:
 
 def _give_way(columns: Sequence[Column], wanted: list[int], width: int) -> tuple[list[int], list[int]]:
     """Which columns are shown, and how wide each is."""
-    least = [
-        want if column.min_width is None or column.is_id else min(want, column.min_width)
-        for column, want in zip(columns, wanted, strict=True)
-    ]
     shown = list(range(len(columns)))
 
     def total(widths: Sequence[int]) -> int:
         return sum(widths[index] for index in shown) + GAP * (len(shown) - 1)
 
-    while total(least) > width and any(columns[index].rank for index in shown):
-        shown.remove(max(shown, key=lambda index: columns[index].rank))
+    def drop(widths: Sequence[int], lowest_rank: int) -> None:
+        while total(widths) > width and any(columns[index].rank >= lowest_rank for index in shown):
+            shown.remove(max(shown, key=lambda index: columns[index].rank))
+
+    drop(_least(columns, wanted, is_good=True), 2)
+    least = _least(columns, wanted, is_good=False)
+    drop(least, 1)
     widths = list(least)
     for index in shown if total(least) > width else ():
         if columns[index].is_id:
@@ -64,6 +67,16 @@ def _give_way(columns: Sequence[Column], wanted: list[int], width: int) -> tuple
     for index in shown:
         widths[index] += max(0, min(wanted[index] - widths[index], width - total(widths)))
     return shown, widths
+
+
+def _least(columns: Sequence[Column], wanted: Sequence[int], *, is_good: bool) -> list[int]:
+    """The width below which each column does not go while others can; an id stays whole."""
+    return [
+        want
+        if column.min_width is None or column.is_id
+        else min(want, max(column.min_width, column.good_width if is_good else 0))
+        for column, want in zip(columns, wanted, strict=True)
+    ]
 
 
 def _laid_out(
