@@ -1,7 +1,8 @@
 """A stand-in for the product's processes: reports on stdout what it was given, then behaves as told.
 
 Arguments: the behaviour, the name, then what every child gets. Behaviours: `live` (until SIGTERM),
-`stubborn` (tells of SIGTERM and lives on), `end:<code>`, `crash:<file>` (dies at its first start).
+`stubborn` (tells of SIGTERM and lives on), `end:<code>`, `crash:<file>` (dies at its first start),
+`refuse` (says why to the supervisor, where that wants to hear it, and ends with 2).
 """
 
 import ctypes
@@ -58,6 +59,10 @@ def main() -> int:
         dumpable=ctypes.CDLL(None).prctl(_GET_DUMPABLE, 0, 0, 0, 0),
         descriptors=descriptors(),
     )
+    if behaviour == "refuse":
+        if "--report-fd" in options:
+            os.write(int(options["--report-fd"]), b"no start, and why\0")
+        return 2
     if behaviour.startswith("end:"):
         return int(behaviour.removeprefix("end:"))
     if behaviour.startswith("crash:") and not (seen := Path(behaviour.removeprefix("crash:"))).exists():

@@ -176,6 +176,19 @@ def test_each_child_s_talk_goes_to_its_own_log(start: Start, tmp_path: Path) -> 
     assert "web talks" not in told and "prepare talks" in told
 
 
+def test_why_children_refused_to_start_is_on_the_terminal_too_once(start: Start) -> None:
+    refusing = {"web": "refuse", "worker": "refuse"}
+    code, told = start("serve", "--port", "0", "--log-dir", "logs", behaviours=refusing).end()
+    assert code == 2
+    assert told.count("no start, and why") == 1
+
+
+def test_without_logs_children_say_it_on_the_terminal_themselves(start: Start) -> None:
+    command = start("worker", behaviours={"worker": "refuse"})
+    assert "--report-fd" not in command.reports("worker")["worker"]["options"]
+    assert command.end()[0] == 2
+
+
 def test_a_port_in_use_is_one_clear_sentence() -> None:
     with listen("127.0.0.1", 0) as taken, pytest.raises(UserError, match="is in use"):
         listen("127.0.0.1", taken.getsockname()[1])
