@@ -125,8 +125,8 @@ class Publisher:
     ) -> Remote:
         """Wait for the pace, make sure that the lease outlives the request, mark, send."""
         await self.pace.wait(operation.installation_id, operation.kind)
-        await lease.hold(SEND_SECONDS)
         await api.admit()
+        await lease.hold(SEND_SECONDS)
         async with self.database.write() as connection:
             may_send = await operations.mark_sent(
                 Scope(operation.organization_id),

@@ -11,6 +11,7 @@ from bot.db import tables
 from bot.db.database import Database
 from bot.domain.values import ClaimedJob
 from bot.errors import LeaseLost, Permanent
+from bot.publish.operations import SEND_SECONDS
 from bot.runner.lease import CancelRequested, JobLease
 from tests.db.rows import LEASE, claim, make_job, make_tenant
 from tests.fakes import ManualClock
@@ -200,3 +201,19 @@ async def test_whoever_is_stopped_twice_cancels_what_runs_beside_it_once(
     may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await guarding
+
+
+async def test_a_heartbeat_never_shortens_what_is_held_for_a_request_that_is_longer_than_a_lease(
+    shaky: ShakyDatabase, job: ClaimedJob, clock: TickClock
+) -> None:
+    short = JobLease(shaky, job, clock, 5.0, HEARTBEAT_SECONDS)
+    assert short.lease_seconds < SEND_SECONDS
+    clock.advance(LEASE.total_seconds() - 1.0)
+    await short.hold(SEND_SECONDS)
+    for _ in range(3):
+        await short.renew()
+        clock.advance(2.0)
+    assert await lasts_seconds(shaky, clock) == pytest.approx(SEND_SECONDS - 6.0, abs=0.1)
+    clock.advance(SEND_SECONDS - 8.0)
+    await short.renew()
+    assert await lasts_seconds(shaky, clock) == pytest.approx(5.0, abs=0.1)
