@@ -6,7 +6,6 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -16,19 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql import ClauseElement
 
 from bot.db import inbox
+from bot.db.checkpoints import Checkpoints, connect
 from bot.db.columns import OWN_SCHEMA
-from bot.db.database import prepare_sqlite
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.inbox import Keep, Look, Outcome, Part, Waiting, Work
 from bot.db.inbox_known import FIND_ALL, Known, names_of_all
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
 
-# Shorter than the web's patience, so that the cause is known when the sender is told.
-BUSY_TIMEOUT_MS: Final = 5_000
-# What the log may grow by before it is written back, and before the writer itself waits for that.
-CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
-STALL_BYTES: Final = 128 * 1024 * 1024
 # Errors of one piece of work: the transaction goes on without it.
 _OF_ONE: Final = (
     sqlite3.IntegrityError,
@@ -96,7 +90,7 @@ class SqliteWriter:
         self._is_ending = False
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
-        self._checkpoints = _Checkpoints(self._path)
+        self._checkpoints = Checkpoints(self._path)
 
     async def do(self, work: Work) -> Accepted | None:
         """What *work* came to, after the commit; None for a part, and where Look found nothing.
@@ -233,7 +227,7 @@ class SqliteWriter:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = _connect(self._path)
+            self._connection = connect(self._path)
         return self._connection
 
     def _close(self) -> None:
@@ -242,58 +236,6 @@ class SqliteWriter:
             with contextlib.suppress(sqlite3.Error):
                 connection.rollback()
             connection.close()
-
-
-class _Checkpoints:
-    """Writes the log back into the file in a thread of its own: no delivery waits for it."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._grown_bytes = 0
-        self._executor: ThreadPoolExecutor | None = None
-        self._running: Future[None] | None = None
-
-    def after(self, connection: sqlite3.Connection, written_bytes: int) -> None:
-        """Note what was written; begin a checkpoint when it is time, wait for it when it is overdue."""
-        self._grown_bytes += written_bytes
-        if self._grown_bytes < CHECKPOINT_BYTES:
-            return
-        is_running = self._running is not None and not self._running.done()
-        if self._grown_bytes >= STALL_BYTES:
-            self._grown_bytes = 0
-            _checkpoint(connection)
-        elif not is_running:
-            self._grown_bytes = 0
-            self._executor = self._executor or ThreadPoolExecutor(1, "checkpoint")
-            self._running = self._executor.submit(self._beside)
-
-    def close(self) -> None:
-        """Wait for the one that runs."""
-        if self._executor is not None:
-            self._executor.shutdown()
-            self._executor = None
-
-    def _beside(self) -> None:
-        with contextlib.closing(_connect(self._path)) as connection:
-            _checkpoint(connection)
-
-
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    """As much as goes without waiting for anybody; what fails now is done after the next growth.
-
-    https://sqlite.org/pragma.html#pragma_wal_checkpoint
-    """
-    with contextlib.suppress(sqlite3.Error):
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    """A connection like all others, but for its patience and its checkpoints."""
-    connection = sqlite3.connect(path, check_same_thread=False)
-    prepare_sqlite(connection)
-    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA wal_autocheckpoint=0")
-    return connection
 
 
 def _bytes_of(work: Work) -> int:
