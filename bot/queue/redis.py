@@ -140,14 +140,8 @@ class RedisEngine:
         if self._carrying is not None:
             self._carrying.cancel()
             await asyncio.wait([self._carrying])
-        if self._queue is not None:
-            await asyncio.wait([asyncio.create_task(self._close_queue())], timeout=CUT_SECONDS)
-
-    async def _close_queue(self) -> None:
-        try:
-            await self._queue.close()
-        except _AWAY as error:
-            log.warning("queue_trouble", why=in_words(error))
+        backends = [one.backend for one in (self._queue, self._carrier) if one is not None]
+        await asyncio.wait([asyncio.create_task(_shut(backends))], timeout=CUT_SECONDS)
 
     async def _carry(self) -> None:
         """Keep a carrier at work; one that gave up is followed by another."""
@@ -215,6 +209,12 @@ class RedisEngine:
         if (words is None) != (self._push_trouble is None):
             _tell(words)
         self._push_trouble = None if words is None else (words, self._clock.monotonic())
+
+
+async def _shut(backends: Sequence[Any]) -> None:
+    """Close their connections, also those that a last command has opened anew."""
+    for backend in backends:
+        await backend.close(force=True)
 
 
 def _tell(words: str | None) -> None:

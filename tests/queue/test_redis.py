@@ -28,7 +28,7 @@ async def test_after_6_idle_seconds_a_job_starts_within_100_ms(start: Start) -> 
     On a machine that is busy with other tests, one of three such waits has to do it.
     """
     engine = await start()
-    taken = []
+    taken: list[float] = []
     while not taken or (min(taken) >= 0.1 and len(taken) < 3):
         await asyncio.sleep(IDLE_SECONDS)
         waiting = asyncio.create_task(engine.pop())
