@@ -88,15 +88,19 @@ class RedisEngine:
 
     async def _push(self, job_ids: Sequence[str]) -> bool:
         """Add them; whether the queue is paused."""
-        keys = [self._queue.toKey(state) for state in _SETTLED_THERE]
         async with self._queue.client.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
-                for key in keys:
-                    pipe.zscore(key, job_id)
+                for state in _SETTLED_THERE:
+                    pipe.zscore(self._queue.toKey(state), job_id)
+                pipe.hget(self._queue.toKey(job_id), "processedOn")
+                pipe.exists(self._queue.toKey(f"{job_id}:lock"))
             pipe.hexists(self._queue.toKey("meta"), "paused")
-            *scores, is_paused = await pipe.execute()
+            *facts, is_paused = await pipe.execute()
+        each = len(_SETTLED_THERE) + 2
         for place, job_id in enumerate(job_ids):
-            if any(score is not None for score in scores[place * len(keys) : (place + 1) * len(keys)]):
+            *traces, is_locked = facts[place * each : (place + 1) * each]
+            # Of an earlier round, or of a worker that was lost: its lock has gone, and nobody works on it.
+            if not is_locked and any(trace is not None for trace in traces):
                 await self._queue.backend.remove(job_id, False)
         # One that waits or is at work is left as it is by the script.
         await self._queue.addBulk(

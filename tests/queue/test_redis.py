@@ -91,6 +91,29 @@ async def test_a_lock_that_was_lost_gives_the_id_to_another_worker(start: Start,
         task.cancel()
 
 
+async def test_what_a_lost_worker_held_comes_at_once_when_the_database_admits_it_again(
+    start: Start, valkey: Valkey
+) -> None:
+    lost, other = await start(), await start(name="worker-2")
+    (job_id,) = ids(1)
+    await lost.push([job_id])
+    pops = [asyncio.create_task(engine.pop()) for engine in (lost, other)]
+    await asyncio.wait(pops, return_when=asyncio.FIRST_COMPLETED)
+    await other.push([job_id])
+    await asyncio.sleep(0.1)
+    assert not all(pop.done() for pop in pops), "a job whose lock is held is left alone"
+    valkey.ask("DEL", f"bull:issuewright:{job_id}:lock")  # 30 s after its worker was killed
+    await other.push([job_id])
+    again = asyncio.create_task((lost if pops[0].done() else other).pop())
+    rest = [task for task in (*pops, again) if not task.done()]
+    done, rest_ = await asyncio.wait(
+        rest, timeout=LONG.stalled_seconds / 3, return_when=asyncio.FIRST_COMPLETED
+    )
+    assert [task.result().job_id for task in done] == [job_id]
+    for task in rest_:
+        task.cancel()
+
+
 async def test_each_retry_by_hand_is_counted_and_a_lost_lock_is_not(start: Start, valkey: Valkey) -> None:
     engine = await start(waits=SHORT)
     (job_id,) = ids(1)
