@@ -95,7 +95,7 @@ async def assembled(
             database=database,
             clock=clock,
             hand=partial(_hand, app, marker_key),
-            pace=Pace(database, clock, settings.write_pace_seconds),
+            pace=Pace(database, clock, settings.write_pace_seconds, settings.content_writes_per_hour),
             look_window_seconds=settings.look_window_seconds,
         )
         gate = PermissionGate(app, clock)

@@ -16,6 +16,7 @@ from bot.config_forms import BadValue, Secret
 from bot.config_options import SETTINGS, Option
 from bot.config_queue import upstash_url
 from bot.errors import ConfigError, Problem
+from bot.limits import CONTENT_WRITES_PER_HOUR
 
 __all__ = [
     "SETTINGS",
@@ -82,6 +83,7 @@ class Settings:
     heartbeat_seconds: float = 10.0
     look_window_seconds: float = 60.0
     write_pace_seconds: float = 1.0
+    content_writes_per_hour: int = CONTENT_WRITES_PER_HOUR
     backoff_seconds: float = 5.0
     poll_seconds: float = 1.0
     redis_url: Secret | None = None

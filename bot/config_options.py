@@ -11,6 +11,7 @@ from bot.config_queue import redis_url
 
 _MAX_PORT = 65_535
 _MAX_JOBS = 100
+_MAX_CONTENT_WRITES = 1_000_000
 _MAX_DAYS = 3_650
 
 
@@ -207,6 +208,13 @@ TIMING_OPTIONS = (
         seconds(zero_allowed=True),
         "1",
         "Least time between two writes to one installation; GitHub asks for at least 1.",
+    ),
+    Option(
+        "ISSUEWRIGHT_CONTENT_WRITES_PER_HOUR",
+        "content_writes_per_hour",
+        whole(1, _MAX_CONTENT_WRITES),
+        "500",
+        "Most comments, reviews and pull requests to one installation within an hour; GitHub.com takes 500.",
     ),
     Option(
         "ISSUEWRIGHT_BACKOFF_SECONDS",

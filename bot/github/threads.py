@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bot.domain.values import Json
-from bot.errors import Invalid, NotFound
+from bot.errors import Invalid, NotFound, RetryLater
 from bot.github.line import RepositoryLine, id_of, segment
 from bot.github.paths import is_login
 from bot.github.values import CommentInfo, IssueInfo
+from bot.limits import PAGE_SIZE
 
 # A thread holds at most 2,500 comments; a page at most 100.
 MAX_COMMENT_PAGES: Final = 30
+MAX_READINGS: Final = 3
 # https://docs.github.com/en/rest/reactions/reactions#about-reactions
 REACTIONS: Final = frozenset({"+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"})
 
@@ -34,9 +36,24 @@ class ThreadCalls(RepositoryLine):
     async def comments(self, number: int, since: datetime | None = None) -> list[CommentInfo]:
         """The comments of a thread that were made or changed since then, oldest first; all without it.
 
+        Where one is deleted while we turn the pages, another moves to a page that was read already: more
+        than a page is read until it is the same twice.
+
         Raises:
             Invalid: There are more than GitHub lets a thread hold.
+            RetryLater: It changes faster than it can be read.
         """
+        found = await self._comments(number, since)
+        for _ in range(MAX_READINGS):
+            if len(found) <= PAGE_SIZE:
+                return found
+            before, found = found, await self._comments(number, since)
+            if [one.id for one in before] == [one.id for one in found]:
+                return found
+        raise RetryLater(f"the comments of thread {number} change while they are read")
+
+    async def _comments(self, number: int, since: datetime | None) -> list[CommentInfo]:
+        """One reading of all pages."""
         variables = {"number": segment(number), **({"since": _instant(since)} if since else {})}
         return await self._pages(
             "/issues/{number}/comments?per_page=100{&since}",
