@@ -187,8 +187,18 @@ async def reap(scope: Scope, connection: AsyncConnection, *, now: datetime) -> l
 
 
 async def _has_moved(connection: AsyncConnection, job_id: str, fence: int) -> bool:
-    """Whether the owner with this fence recorded a step, or finished a write."""
-    step = exists().where(job_steps.c.job_id == job_id, job_steps.c.fence == fence)
+    """Whether the owner with this fence recorded a step that nobody had recorded before, or made a write.
+
+    Who begins from the start again comes to the same steps: repeating them is no progress.
+    """
+    earlier = job_steps.alias()
+    repeated = exists().where(
+        earlier.c.job_id == job_steps.c.job_id,
+        earlier.c.fence < job_steps.c.fence,
+        earlier.c.number == job_steps.c.number,
+        earlier.c.kind == job_steps.c.kind,
+    )
+    step = exists().where(job_steps.c.job_id == job_id, job_steps.c.fence == fence, ~repeated)
     write = exists().where(
         operations.c.job_id == job_id,
         operations.c.fence == fence,

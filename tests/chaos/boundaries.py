@@ -43,11 +43,11 @@ async def cut_everywhere(world: World, kind: Kind, is_chosen: Callable[[int], bo
         everything.append(asked)
         if kind.prepare:
             kind.prepare(world, asked.number, bell.ring)
-        await _live_and_die(world, fuse, bell)
+        await live_and_die(world, fuse, bell)
         if fuse.is_blown:
             report.cuts += 1
-            await _after_death(world)
-            await _live_and_die(world, Fuse(), bell)
+            await after_death(world)
+            await live_and_die(world, Fuse(), bell)
         report.boundaries = report.boundaries or len(fuse.steps)
         found = await verdict_of(world.database, world.forge, asked)
         report.wrong += [f"{kind.name}, cut {number} ({fuse.steps[-1]}): {line}" for line in found.all]
@@ -55,7 +55,7 @@ async def cut_everywhere(world: World, kind: Kind, is_chosen: Callable[[int], bo
     return report
 
 
-async def _live_and_die(world: World, fuse: Fuse, bell: HandBell) -> None:
+async def live_and_die(world: World, fuse: Fuse, bell: HandBell) -> None:
     """One worker from its start until everything is over or its power is cut."""
     async with world.stack("mortal", fuse) as stack:
         engine = FusedEngine(InProcessEngine(), fuse)
@@ -84,7 +84,7 @@ async def _until_over(world: World, bell: HandBell) -> None:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _after_death(world: World) -> None:
+async def after_death(world: World) -> None:
     """What was on its way to the forge lands; the dead worker's lease runs out."""
     async with asyncio.timeout(LIFE_SECONDS):
         while any(one.status is None for one in world.forge.requests[-50:]):  # noqa: ASYNC110

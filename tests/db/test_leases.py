@@ -140,6 +140,11 @@ class TestReap:
         crashes = [await _crash(database, made.job_id, steps=number == 2) for number in range(6)]
         assert crashes == [False, False, False, False, False, True]
 
+    async def test_a_step_that_was_recorded_before_is_no_progress(self, database: Database) -> None:
+        made = await make_job(database, await make_tenant(database))
+        crashes = [await _crash(database, made.job_id, steps=True) for _ in range(4)]
+        assert crashes == [False, False, False, True]
+
     async def test_a_lease_that_its_owner_is_just_renewing_is_left_alone(self, database: Database) -> None:
         job = await start_job(database, await make_tenant(database))
         later = NOW + MINUTE
