@@ -44,31 +44,19 @@ def chores_of(
         overlap=PULL_OVERLAP if settings.is_pulling else SWEEP_OVERLAP,
     )
     pulls = PullsCheck(database, app, clock)
+    rows = RowsCheck(database, clock, settings.lease_seconds)
+    installed = InstalledCheck(database, app, Listing(app), clock)
     retention = Retention(
         database, clock, settings.keep_payloads_days, settings.keep_steps_days, settings.keep_logs_days
     )
+    sweep_seconds = settings.pull_seconds if settings.is_pulling else settings.sweep_seconds
     compare_seconds = settings.reconcile_seconds
     return (
-        Chore(
-            "sweep",
-            settings.pull_seconds if settings.is_pulling else settings.sweep_seconds,
-            LONG_SECONDS,
-            _with_state(sweep.run),
-        ),
-        Chore(
-            "rows",
-            compare_seconds,
-            SHORT_SECONDS,
-            _plain(RowsCheck(database, clock, settings.lease_seconds).run_once),
-        ),
+        Chore("sweep", sweep_seconds, LONG_SECONDS, _with_state(sweep.run)),
+        Chore("rows", compare_seconds, SHORT_SECONDS, _plain(rows.run_once)),
         Chore("doubles", compare_seconds, LONG_SECONDS, _plain(recheck.run_once)),
         Chore("pulls", compare_seconds, LONG_SECONDS, _with_state(pulls.run)),
-        Chore(
-            "installations",
-            compare_seconds,
-            LONG_SECONDS,
-            _plain(InstalledCheck(database, app, Listing(app), clock).run_once),
-        ),
+        Chore("installations", compare_seconds, LONG_SECONDS, _plain(installed.run_once)),
         Chore("retention", RETENTION_SECONDS, LONG_SECONDS, _plain(retention.run_once)),
     )
 
