@@ -18,6 +18,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.everywhere import NAME, cut_everywhere
 from tests.chaos.plan import Case, Tally
 from tests.chaos.playing import cases, play
 from tests.chaos.scenarios import SCENARIOS
@@ -42,9 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _play_all(chosen: argparse.Namespace, seed: str, console: Console) -> list[Tally]:
     stacks = BOTH if chosen.stack == "both" else (chosen.stack,)
-    tallies = []
+    has_boundaries = not chosen.scenario or NAME in chosen.scenario
+    tallies = [cut_everywhere(seed)] if has_boundaries and "sqlite" in stacks else []
     for stack in stacks:
-        for scenario in chosen.scenario or SCENARIOS:
+        for scenario in [each for each in chosen.scenario or SCENARIOS if each != NAME]:
             share = 1.0 if chosen.scenario else SHARES.get(scenario, 1.0)
             planned = list(cases(scenario, stack, seed, max(1, round(chosen.n * share))))
             if chosen.case is not None:
@@ -80,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, default=200, help="worker kills (default 200; others get a share)")
     parser.add_argument("--seed", help="play an earlier run again")
     parser.add_argument("--stack", choices=[*STACKS, "both"], default="both")
-    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="may be given again")
+    parser.add_argument("--scenario", action="append", choices=[NAME, *SCENARIOS], help="may be given again")
     parser.add_argument("--case", type=int, help="play one case alone")
     return parser
 
