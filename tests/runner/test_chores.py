@@ -168,3 +168,19 @@ async def test_a_stop_while_the_database_is_away_ends_all_the_same(
     await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()
     await database.close()
+
+
+async def test_a_worker_goes_through_its_chores_and_is_woken_after_each_turn(
+    database: Database, clock: ManualClock
+) -> None:
+    woken: list[float] = []
+
+    async def work(_: Turn) -> None:
+        clock.advance(1.0)
+
+    runner = ChoreRunner(database, clock, "w1", (make_chore(work),))
+    (once,) = runner.loops(lambda: woken.append(clock.monotonic()))
+    for _ in range(3):
+        await once()
+    assert woken == [1.0, 2.0 + EVERY_SECONDS, 3.0 + 2 * EVERY_SECONDS]
+    assert clock.slept == [EVERY_SECONDS] * 3
