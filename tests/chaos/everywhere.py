@@ -12,9 +12,7 @@ from tests.chaos.plan import Tally
 
 NAME: Final = "boundaries"
 ROOT: Final = Path(__file__).parents[2]
-_FOUND: Final = re.compile(
-    r"^\.?(?P<kind>[\w ]+): (?P<cuts>\d+) cuts at \d+ boundaries, (?P<wrong>\d+)"
-)
+_FOUND: Final = re.compile(r"^\.?(?P<kind>[\w ]+): (?P<cuts>\d+) cuts at \d+ boundaries, (?P<wrong>\d+)")
 
 
 def cut_everywhere(seed: str) -> Tally:
