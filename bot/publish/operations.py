@@ -12,7 +12,7 @@ from bot.db.operations import OPEN_STATES, Operation
 from bot.domain.clock import Clock
 from bot.domain.enums import OperationKind, OperationState
 from bot.domain.values import Scope
-from bot.errors import LeaseLost, OutcomeUnknown, Permanent, RetryLater
+from bot.errors import LeaseLost, NotFound, OutcomeUnknown, Permanent, RetryLater
 from bot.github.repository import RepositoryApi
 from bot.github.transport import REQUEST_TIMEOUT_SECONDS
 from bot.publish.drafts import Draft, Hand, Remote, Write, is_too_long
@@ -74,6 +74,9 @@ class Publisher:
                 operation = await self._reload(operation)
                 continue
             except Permanent as error:
+                if isinstance(error, NotFound) and await self._refers_to_fresh(operation):
+                    why = f"GitHub does not show yet what a {operation.kind.value} refers to"
+                    raise RetryLater(why) from error
                 if is_short or not is_too_long(error):
                     await self._fail(operation, str(error))
                     raise
@@ -154,6 +157,16 @@ class Publisher:
                     raise Permanent(f"a {operation.kind.value} refers to something that was not published")
                 remote_ids[key] = other.remote_id
         return Draft(operation.key, operation.payload, remote_ids, operation.created_at, is_short)
+
+    async def _refers_to_fresh(self, operation: Operation) -> bool:
+        """Whether what it refers to was made so lately that GitHub may not show it everywhere yet."""
+        since = self.clock.now() - timedelta(seconds=self.look_window_seconds)
+        async with self.database.read() as connection:
+            for key in referred_keys(operation.payload):
+                other = await operations.by_key(Scope(operation.organization_id), connection, key)
+                if other is not None and other.sent_at is not None and other.sent_at > since:
+                    return True
+        return False
 
     async def _reload(self, operation: Operation) -> Operation:
         async with self.database.read() as connection:
