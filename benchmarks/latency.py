@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,15 @@ async def one_of_each(subjects: dict[str, Rig], reference: Forge) -> dict[str, f
     for name, product in subjects.items():
         found[name] = await first_request(product)
     for product in subjects.values():
-        await product.until(product.finished_jobs)
+        await product.until(partial(no_open_jobs, product))
     return found
+
+
+async def no_open_jobs(product: Rig) -> bool:
+    """Whether everything that was asked for is over."""
+    sql = "SELECT count(*) AS n FROM agent_jobs WHERE status IN ('PENDING', 'RUNNING')"
+    (row,) = await product.rows(sql)
+    return not row["n"]
 
 
 async def first_request(product: Rig) -> float:

@@ -110,6 +110,7 @@ class Database:
         `can_listen`: a connection keeps its session, so that it hears what is notified (Postgres alone).
         """
         self.can_listen = is_session_kept(url)
+        self.is_sqlite = is_sqlite(url)
         self.engine = make_engine(url)
         self._writer = self.engine.execution_options(**{_WRITE: True})
         # SQLite reads one state of its file anyway (https://sqlite.org/isolation.html).

@@ -65,32 +65,6 @@ class StoredDelivery:
     parts: int = 0
 
 
-async def waiting(
-    scope: Scope, connection: AsyncConnection, *, now: datetime, limit: int
-) -> list[StoredDelivery]:
-    """The oldest deliveries whose time has come."""
-    system_only(scope)
-    table = deliveries.c
-    columns = (
-        table.id,
-        table.event,
-        table.action,
-        table.payload,
-        table.attempts,
-        table.installation_id,
-        table.repository,
-        table.number,
-        table.parts,
-    )
-    statement = (
-        select(*columns)
-        .where(table.state == DeliveryState.RECEIVED, or_(table.wake_at.is_(None), table.wake_at <= now))
-        .order_by(table.received_at, table.id)
-        .limit(limit)
-    )
-    return [StoredDelivery(*row) for row in await connection.execute(statement)]
-
-
 async def body(scope: Scope, connection: AsyncConnection, delivery_id: str) -> bytes | None:
     """The whole raw body, its parts joined; None where there is no such delivery or it was purged."""
     system_only(scope)

@@ -1,28 +1,34 @@
 """From a stored delivery to what it changes: route it, ask the gate, apply its intents at once."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import logs
-from bot.db import deliveries
+from bot.db import backlog, deliveries
 from bot.db.database import Database
 from bot.db.deliveries import StoredDelivery
 from bot.domain.clock import Clock
 from bot.domain.enums import DeliveryState
 from bot.domain.intents import Event, Intent, StartJob
-from bot.domain.values import Json, Scope
+from bot.domain.values import Scope
 from bot.errors import IssuewrightError, RetryLater
+from bot.intake.reading import LargeBodies, read
 
 log = logs.get(__name__)
 
 DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-BATCH = 50
+AT_ONCE = 8
+"""How many deliveries one worker dispatches at the same time."""
+HOLD_SECONDS = 60.0
+"""How long a delivery that a worker took is kept from the others."""
+LEFT_SECONDS = 1.0
 MAX_ATTEMPTS = 60
 MAX_BACKOFF_SECONDS = 300.0
 
@@ -47,22 +53,80 @@ class Applier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """Takes deliveries in order; each ends DISPATCHED, IGNORED or FAILED, or waits for another try."""
+    """Takes deliveries, a few at a time; each ends DISPATCHED, IGNORED or FAILED, or waits for another try.
+
+    Those of one thread are done one after the other; one that hangs holds up no other thread.
+    """
 
     database: Database
     route: Callable[[Event], list[Intent]]
     applier: Applier
     clock: Clock
     backoff_seconds: float
+    hold_seconds: float = HOLD_SECONDS
+    _at_work: "dict[str, asyncio.Task[None]]" = field(default_factory=dict, init=False)
+    _large: LargeBodies = field(default_factory=LargeBodies, init=False)
+
+    async def fill(self, when_done: Callable[[], None]) -> int:
+        """Begin with as many deliveries as there are free places; returns how many were begun.
+
+        *when_done* is called at the end of each: then there is a place again.
+        """
+        return len(await self._fill(when_done, without=()))
 
     async def run_once(self) -> int:
-        """Dispatch what waits; returns how many deliveries were looked at."""
-        async with self.database.read() as connection:
-            waiting = await deliveries.waiting(Scope.system(), connection, now=self.clock.now(), limit=BATCH)
-        for delivery in waiting:
-            with logs.bound(delivery_id=delivery.id):
+        """Dispatch all that waits, each once, to its end; returns how many deliveries were looked at."""
+        seen: set[str] = set()
+        while (begun := await self._fill(_nothing, without=seen)) or self._at_work:
+            seen.update(begun)
+            await asyncio.wait(list(self._at_work.values()), return_when=asyncio.FIRST_COMPLETED)
+        return len(seen)
+
+    async def close(self) -> None:
+        """Stop what is at work and give it back to others; the second time does nothing."""
+        self._large.close()
+        stopped = dict(self._at_work)
+        for task in stopped.values():
+            task.cancel()
+        await asyncio.gather(*stopped.values(), return_exceptions=True)
+        if stopped:
+            async with self.database.write() as connection:
+                await backlog.release(Scope.system(), connection, list(stopped))
+
+    async def _fill(self, when_done: Callable[[], None], *, without: Collection[str]) -> list[str]:
+        free = AT_ONCE - len(self._at_work)
+        taken = await self._take(free, without) if free else []
+        for delivery in taken:
+            task = asyncio.create_task(self._guarded(delivery))
+            self._at_work[delivery.id] = task
+            task.add_done_callback(partial(self._leave, delivery.id, when_done))
+        return [delivery.id for delivery in taken]
+
+    async def _take(self, limit: int, without: Collection[str]) -> list[StoredDelivery]:
+        now = self.clock.now()
+        transaction = self.database.read if self.database.is_sqlite else self.database.write
+        async with transaction() as connection:
+            return await backlog.take(
+                Scope.system(),
+                connection,
+                now=now,
+                until=now + timedelta(seconds=self.hold_seconds),
+                limit=limit,
+                without=[*self._at_work, *without],
+            )
+
+    def _leave(self, delivery_id: str, when_done: Callable[[], None], _task: "asyncio.Task[None]") -> None:
+        del self._at_work[delivery_id]
+        when_done()
+
+    async def _guarded(self, delivery: StoredDelivery) -> None:
+        """One delivery; a database that is away leaves it where it is, to be taken again."""
+        with logs.bound(delivery_id=delivery.id):
+            try:
                 await self._dispatch(delivery)
-        return len(waiting)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("delivery_left", why=type(error).__name__)
+                await self.clock.sleep(LEFT_SECONDS)
 
     async def _dispatch(self, delivery: StoredDelivery) -> None:
         try:
@@ -84,14 +148,17 @@ class Dispatcher:
             await self._postpone(delivery, f"{type(error).__name__} in our own code", None)
 
     async def _decide(self, delivery: StoredDelivery) -> list[Change]:
-        payload = _parse(delivery.payload)
-        if payload is None:
-            return []
-        # The action of a large body was left for us to read.
-        action = delivery.action or _text(payload.get("action"))
-        intents = self.route(Event(delivery.event, action, payload))
+        intents = await self._read(delivery)
         decided = [await self.applier.decide(_signed(intent, delivery.id)) for intent in intents]
         return [change for change in decided if change is not None]
+
+    async def _read(self, delivery: StoredDelivery) -> list[Intent]:
+        """What the delivery asks for; a large body is joined from its parts and read elsewhere."""
+        if not delivery.parts:
+            return read(self.route, delivery.event, delivery.action, delivery.payload)
+        async with self.database.read() as connection:
+            body = await deliveries.body(Scope.system(), connection, delivery.id)
+        return await self._large.read(self.route, delivery.event, delivery.action, body or b"")
 
     async def _write(self, delivery: StoredDelivery, changes: Sequence[Change]) -> None:
         """All of a delivery's changes and its own end, or nothing."""
@@ -124,19 +191,10 @@ class Dispatcher:
         log.error("delivery_failed", why=why)
 
 
-def _parse(payload: bytes | None) -> Json | None:
-    """The stored body as an object; None when it is none (the web process has told the sender)."""
-    try:
-        parsed = json.loads(payload or b"null")
-    except (ValueError, RecursionError):
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
 def _signed(intent: Intent, delivery_id: str) -> Intent:
     """*intent* with the name of its delivery, where a job may come of it."""
     return replace(intent, delivery_id=delivery_id) if isinstance(intent, StartJob) else intent
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _nothing() -> None:
+    """Whoever waits for the tasks themselves needs no call."""

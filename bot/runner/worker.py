@@ -98,10 +98,18 @@ class Worker:
                 task.cancel()
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
             await closing
+            await self._hand_back_deliveries()
             if self.database_bell is not None:
                 await self.database_bell.close()
             await self._leave()
             log.info("worker_stopped", worker_id=self.id)
+
+    async def _hand_back_deliveries(self) -> None:
+        """Others take them at once; a database that is away gives them to others after a while."""
+        try:
+            await self.dispatcher.close()
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("database_trouble", why=type(error).__name__)
 
     async def _leave(self) -> None:
         """Take our row away; a database that is away forgets us by our silence."""
@@ -135,12 +143,10 @@ class Worker:
                 await self.clock.sleep(TROUBLE_SECONDS)
 
     async def _dispatch(self) -> None:
-        """Deliveries to jobs; apart from the rest, because it may have to wait for GitHub."""
+        """Deliveries to jobs, a few at a time; the end of each makes room for the next."""
         await self._deliveries_wait.wait()
         self._deliveries_wait.clear()
-        while await self.dispatcher.run_once():
-            self._work_waits.set()
-            self._mail_waits.set()
+        await self.dispatcher.fill(self._wake)
 
     async def _schedule(self) -> None:
         """Jobs to the engine, no more than can run.

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.db import deliveries
+from bot.db import backlog, deliveries
 from bot.db.database import Database
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.tables import deliveries as table
@@ -40,8 +40,11 @@ async def _finish(
 async def _waiting(
     database: Database, *, minutes: int = 0, limit: int = 10
 ) -> list[deliveries.StoredDelivery]:
-    async with database.read() as connection:
-        return await deliveries.waiting(SYSTEM, connection, now=NOW + minutes * MINUTE, limit=limit)
+    now = NOW + minutes * MINUTE
+    async with database.write() as connection:
+        found = await backlog.take(SYSTEM, connection, now=now, until=now + MINUTE, limit=limit)
+        await backlog.release(SYSTEM, connection, [one.id for one in found])
+    return found
 
 
 async def test_a_new_delivery_waits_with_its_payload(database: Database) -> None:
@@ -170,4 +173,4 @@ async def test_a_failed_delivery_keeps_its_payload_and_says_why(database: Databa
 async def test_deliveries_belong_to_no_tenant(database: Database) -> None:
     with pytest.raises(ValueError, match="no tenant"):
         async with database.read() as connection:
-            await deliveries.waiting(Scope("o1"), connection, now=NOW, limit=1)
+            await backlog.take(Scope("o1"), connection, now=NOW, until=NOW, limit=1)

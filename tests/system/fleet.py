@@ -142,9 +142,9 @@ def seconds(instant: Any) -> float:
     return float(moment.replace(tzinfo=UTC).timestamp())
 
 
-async def late_job(product: Rig, asked_at: float, patience_seconds: float = 60.0) -> tuple[float, float]:
-    """How long the late tenant's newest job took to start and to end, in seconds."""
-    sql = """SELECT j."startedAt", j."completedAt" FROM agent_jobs j
+async def late_job(product: Rig, asked_at: float, patience_seconds: float = 60.0) -> tuple[float, ...]:
+    """After how many seconds the late tenant's newest job was made, started and ended."""
+    sql = """SELECT j."createdAt", j."startedAt", j."completedAt" FROM agent_jobs j
              JOIN organizations o ON o.id = j."organizationId"
              WHERE o.name = :name AND j."createdAt" >= :since AND j."completedAt" IS NOT NULL"""
     since = datetime.fromtimestamp(asked_at - 1, UTC).replace(tzinfo=None)
@@ -153,7 +153,7 @@ async def late_job(product: Rig, asked_at: float, patience_seconds: float = 60.0
         return await product.rows(sql, name=LATE, since=since)
 
     (job, *_) = await product.until(ended, patience_seconds)
-    return seconds(job["startedAt"]) - asked_at, seconds(job["completedAt"]) - asked_at
+    return tuple(seconds(job[name]) - asked_at for name in ("createdAt", "startedAt", "completedAt"))
 
 
 def overlaps(spans: list[tuple[float, float]]) -> int:
@@ -241,7 +241,7 @@ async def _measure(product: Rig, names: list[str], jobs: int, found: Findings) -
     forge = product.forge
     await late_job(product, await ask(forge, LATE))  # a warm-up
     idle = [await late_job(product, await ask(forge, LATE)) for _ in range(3)]
-    idle_start, idle_end = min(idle)
+    idle_made, idle_start, idle_end = min(idle, key=lambda one: one[1])
     began = time.monotonic()
     for number in range(jobs):
         await ask(forge, names[number % len(names)])
@@ -261,10 +261,10 @@ async def _measure(product: Rig, names: list[str], jobs: int, found: Findings) -
     minutes = (time.monotonic() - began) / 60
     say(f"{facts['jobs']} jobs in {minutes:.1f} min, {facts['retried']} with more than one attempt")
     say(
-        f"late tenant: starts after {late[0]:.2f} s, ends after {late[1]:.2f} s; "
-        f"on an idle system {idle_start:.2f} s and {idle_end:.2f} s"
+        "late tenant: made, started, ended after {:.2f}, {:.2f}, {:.2f} s; ".format(*late)
+        + f"on an idle system {idle_made:.2f}, {idle_start:.2f}, {idle_end:.2f} s"
     )
-    found.expect(late[0] <= 2 * idle_end, f"the late tenant waited {late[0]:.2f} s")
+    found.expect(late[1] <= 2 * idle_end, f"the late tenant waited {late[1]:.2f} s")
 
 
 def say(words: str) -> None:

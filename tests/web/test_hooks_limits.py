@@ -16,7 +16,7 @@ from aiohttp.test_utils import make_mocked_request
 from sqlalchemy.exc import OperationalError
 
 from bot import logs
-from bot.db import deliveries, migrate
+from bot.db import backlog, migrate
 from bot.db.database import Database
 from bot.db.deliveries import PART_BYTES, Accepted, IncomingDelivery
 from bot.domain.values import Scope
@@ -214,6 +214,7 @@ async def test_a_hundred_at_once_make_one_row(deps: WebDeps, database: Database,
         answers = await asyncio.gather(*(post(client, number) for number in range(100)))
     await inbox.close()
     assert {code for code, _ in answers} == {202} and len(set(answers)) == 1
-    async with database.read() as connection:
-        rows = await deliveries.waiting(Scope.system(), connection, now=deps.clock.now(), limit=9)
+    now = deps.clock.now()
+    async with database.write() as connection:
+        rows = await backlog.take(Scope.system(), connection, now=now, until=now, limit=9)
     assert [(row.event, row.payload) for row in rows] == [("issues", BODY)]

@@ -1,0 +1,111 @@
+"""Which deliveries are dispatched next."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from bot.db import backlog, deliveries
+from bot.db.backlog import MAX_BLOCKING_ATTEMPTS
+from bot.db.database import Database
+from bot.db.deliveries import IncomingDelivery, StoredDelivery
+from bot.domain.enums import DeliveryState
+from bot.domain.values import Scope
+from tests.db.rows import NOW, stored
+
+SYSTEM = Scope.system()
+SECOND = timedelta(seconds=1)
+
+
+def delivery(second: int, *, installation: int = 1, number: int | None = None) -> IncomingDelivery:
+    return IncomingDelivery(
+        target_type="integration",
+        target_id="1",
+        guid=f"g{second}",
+        event=f"e{second}",
+        action=None,
+        digest=f"d{second}",
+        payload=b"{}",
+        installation_id=installation,
+        received_at=NOW + second * SECOND,
+        state=DeliveryState.RECEIVED,
+        repository=f"o/r{installation}",
+        number=number,
+    )
+
+
+async def take(database: Database, limit: int = 10, *, minutes: int = 1) -> list[StoredDelivery]:
+    now = NOW + timedelta(minutes=minutes)
+    async with database.write() as connection:
+        return await backlog.take(SYSTEM, connection, now=now, until=now + SECOND, limit=limit)
+
+
+def names(found: list[StoredDelivery]) -> list[str]:
+    return [one.event for one in found]
+
+
+async def test_an_installation_that_floods_us_waits_for_the_others(database: Database) -> None:
+    for second in range(5):
+        await stored(database, delivery(second, installation=1))
+    await stored(database, delivery(5, installation=2))
+    await stored(database, delivery(6, installation=3))
+    assert names(await take(database, 4)) == ["e0", "e5", "e6", "e1"]
+
+
+async def test_only_the_first_of_a_thread_is_given_out(database: Database) -> None:
+    for second in range(3):
+        await stored(database, delivery(second, number=7))
+    await stored(database, delivery(3, number=8))
+    assert names(await take(database)) == ["e0", "e3"]
+
+
+async def test_one_that_waits_holds_up_the_later_ones_of_its_thread(database: Database) -> None:
+    first = await stored(database, delivery(0, number=7))
+    await stored(database, delivery(1, number=7))
+    await _postpone(database, first.delivery_id, minutes=5)
+    assert await take(database) == []
+    assert names(await take(database, minutes=6)) == ["e0"]
+
+
+async def test_one_that_failed_often_holds_up_nobody(database: Database) -> None:
+    first = await stored(database, delivery(0, number=7))
+    await stored(database, delivery(1, number=7))
+    for _ in range(MAX_BLOCKING_ATTEMPTS):
+        await _postpone(database, first.delivery_id, minutes=5)
+    assert names(await take(database)) == ["e1"]
+
+
+async def test_what_has_no_number_is_a_thread_of_its_own(database: Database) -> None:
+    for second in range(3):
+        await stored(database, delivery(second))
+    assert names(await take(database)) == ["e0", "e1", "e2"]
+
+
+async def test_what_one_worker_took_no_other_gets_for_a_while(database: Database) -> None:
+    await stored(database, replace(delivery(0), number=3))
+    (mine,) = await take(database)
+    others = await take(database)
+    # On SQLite two workers may do the same; `finish` lets one of them be the one.
+    assert others == ([mine] if database.is_sqlite else [])
+    assert names(await take(database, minutes=2)) == ["e0"]
+
+
+async def test_what_is_given_back_can_be_taken_at_once(database: Database) -> None:
+    await stored(database, delivery(0))
+    (mine,) = await take(database)
+    async with database.write() as connection:
+        await backlog.release(SYSTEM, connection, [mine.id])
+    assert names(await take(database)) == ["e0"]
+
+
+async def test_what_ended_is_not_given_back(database: Database) -> None:
+    await stored(database, delivery(0))
+    (mine,) = await take(database)
+    async with database.write() as connection:
+        await deliveries.finish(SYSTEM, connection, mine.id, DeliveryState.DISPATCHED, now=NOW)
+        await backlog.release(SYSTEM, connection, [mine.id])
+    assert await take(database, minutes=9) == []
+
+
+async def _postpone(database: Database, delivery_id: str, *, minutes: int) -> None:
+    until = NOW + timedelta(minutes=minutes)
+    async with database.write() as connection:
+        await deliveries.postpone(SYSTEM, connection, delivery_id, wake_at=until, error="GitHub is away")
