@@ -17,7 +17,6 @@ from bot.domain.values import ClaimedJob, SandboxStatus
 from bot.handlers import router
 from bot.intake.apply import Intake
 from bot.intake.dispatch import Dispatcher
-from bot.intake.inbox import Inbox
 from bot.intake.installations import Installations
 from bot.publish.outbox import Outbox
 from bot.queue.inprocess import InProcessEngine
@@ -25,6 +24,7 @@ from bot.runner.reconcile import Reaper
 from bot.runner.run import Runner
 from bot.runner.words import GitHubWatch, LastWord
 from bot.runner.worker import Worker
+from tests.db.rows import stored
 from tests.runner.conftest import BACKOFF_SECONDS, LEASE_SECONDS, REPOSITORY, Stack, World
 from tests.runner.stands import HEARTBEAT_SECONDS
 
@@ -154,7 +154,7 @@ async def store_last_delivery(world: World) -> None:
         received_at=world.clock.now(),
         state=DeliveryState.RECEIVED,
     )
-    await Inbox(world.database).store(delivery)
+    await stored(world.database, delivery)
 
 
 async def job_ids(world: World) -> list[str]:

@@ -28,7 +28,7 @@ async def cut_and_go_on(world: World, healthy: Stack, blows_at: int) -> str:
     job_id = await world.submit()
     async with world.stack("w1", Fuse(blows_at)) as stack:
         try:
-            job = await stack.runner.claim(job_id)
+            job = await stack.claim(job_id)
             assert job is not None
             await stack.runner.run(job)
         except PowerCut:
@@ -64,7 +64,7 @@ async def test_cuts_again_and_again_while_it_is_published_are_seen_by_nobody(
     places = [tree, 10, 10, 40, 10]  # each dies a little further on, never three times at one place
     for place in places:
         async with world.stack("dying", Fuse(place)) as dying:
-            job = await dying.runner.claim(job_id)
+            job = await dying.claim(job_id)
             assert job is not None
             with pytest.raises(PowerCut):
                 await dying.runner.run(job)
@@ -84,12 +84,12 @@ async def test_the_model_is_not_asked_again_once_the_end_is_frozen(world: World,
 
 async def test_a_worker_that_wakes_up_late_writes_nothing_more(world: World, stack: Stack) -> None:
     job_id = await world.submit()
-    late = await stack.runner.claim(job_id)
+    late = await stack.claim(job_id)
     assert late is not None
     world.clock.advance(LEASE_SECONDS + 1)
     await Reaper(world.database, world.clock).run_once()
     async with world.stack("w2") as other:
-        owned = await other.runner.claim(job_id)
+        owned = await other.claim(job_id)
         assert owned is not None
         requests = len(world.forge.requests)
 
