@@ -120,6 +120,13 @@ class GitHubApp:
         """
         return self._tokens.lend(installation_id, repository_id, permissions)
 
+    def warm(self, installation_id: int, repository_id: int, permissions: Mapping[str, str]) -> None:
+        """Mint a token beside other work, because it is about to be needed: who needs it finds it lent.
+
+        It is kept for WARM_SECONDS; one that cannot be had is left to those who need it.
+        """
+        self._tokens.warm(Reach(installation_id, repository_id, tuple(sorted(permissions.items()))))
+
     async def close(self) -> None:
         """Revoke the tokens that are still on loan; the second time does nothing."""
         await self._tokens.close()

@@ -1,6 +1,7 @@
 """Installation tokens on loan: minted late, one for all who need the same, revoked when the last has left."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from bot.domain.clock import Clock
-from bot.errors import Unauthorized
+from bot.errors import IssuewrightError, Unauthorized
 from bot.github.transport import Credential
 from bot.github.values import InstallationToken
 
 # A token is renewed while it has this long to live: longer than any request or fetch begun with it.
 RENEW_BEFORE: Final = timedelta(minutes=5)
+# How long a token that was minted ahead waits for those who need it.
+WARM_SECONDS: Final = 5.0
 _LEVELS: Final = ("read", "write", "admin")
 
 
@@ -65,6 +68,11 @@ class Loan:
         """Whether there is a token that lasts for another request."""
         return self._token is not None and self._token.expires_at - self._clock.now() > RENEW_BEFORE
 
+    @property
+    def is_minting(self) -> bool:
+        """Whether a token is being minted right now."""
+        return self._minting is not None
+
     async def value(self) -> str:
         """The token's value; whoever is first mints it, and the others wait for that one.
 
@@ -72,11 +80,15 @@ class Loan:
             Uninstalled, Forbidden, Invalid, RetryLater: There is none to be had, see `GitHubApp.token`.
         """
         while not self.is_live:
-            if self._minting is None:
-                self._minting = asyncio.create_task(self._renew())
-            await asyncio.shield(self._minting)
+            await asyncio.shield(self.begin())
         assert self._token is not None  # noqa: S101 - a live one
         return self._token.value
+
+    def begin(self) -> "asyncio.Task[None]":
+        """The minting of a new token; there is one at a time."""
+        if self._minting is None:
+            self._minting = asyncio.create_task(self._renew())
+        return self._minting
 
     def refuse(self, value: str) -> None:
         """GitHub does not take *value*: the next one who asks mints anew, unless somebody has by now."""
@@ -124,6 +136,7 @@ class Tokens:
         self._revoke = revoke
         self._clock = clock
         self._loans: dict[Reach, Loan] = {}
+        self._warm: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def lend(
@@ -140,27 +153,52 @@ class Tokens:
         try:
             yield loan
         finally:
-            loan.users -= 1
-            if not loan.users:
-                self._loans.pop(loan.reach, None)
-                await loan.end(self._revoke)
+            await self._leave(loan)
+
+    def warm(self, reach: Reach) -> None:
+        """Mint a token of *reach* beside other work and keep it for WARM_SECONDS."""
+        loan = self._for(reach)
+        loan.users += 1
+        if not loan.is_live:
+            _ = loan.begin()
+        task = asyncio.create_task(self._keep(loan))
+        self._warm.add(task)
+        task.add_done_callback(self._warm.discard)
+
+    async def _keep(self, loan: Loan) -> None:
+        try:
+            with contextlib.suppress(IssuewrightError):
+                await loan.value()
+                await self._clock.sleep(WARM_SECONDS)
+        finally:
+            await self._leave(loan)
 
     async def close(self) -> None:
         """Give back what is still lent; the second time does nothing."""
+        for task in self._warm:
+            task.cancel()
+        await asyncio.gather(*self._warm, return_exceptions=True)
         loans = list(self._loans.values())
         self._loans.clear()
         await asyncio.gather(*(loan.end(self._revoke) for loan in loans))
 
+    async def _leave(self, loan: Loan) -> None:
+        """One user less; the last one gives the token back."""
+        loan.users -= 1
+        if not loan.users:
+            self._loans.pop(loan.reach, None)
+            await loan.end(self._revoke)
+
     def _for(self, reach: Reach) -> Loan:
         """The loan that serves *reach*: its own, another that covers it, or a new one.
 
-        One that writes and is not minted yet is none: nobody who reads makes it come to life.
+        One that writes and that nobody mints is none: nobody who reads makes it come to life.
         """
         own = self._loans.get(reach)
         if own is not None:
             return own
         for loan in self._loans.values():
-            if loan.reach.covers(reach) and (loan.is_live or loan.reach.is_reading):
+            if loan.reach.covers(reach) and (loan.is_live or loan.is_minting or loan.reach.is_reading):
                 return loan
         made = self._loans[reach] = Loan(reach, self._mint, self._clock)
         return made

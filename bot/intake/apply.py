@@ -34,6 +34,7 @@ log = logs.get(__name__)
 
 ACKNOWLEDGE = -2
 REPLY = -1
+ANSWERING = {"issues": "write", "metadata": "read"}
 ACCEPTED = "eyes"
 DENIED = "confused"
 
@@ -70,6 +71,8 @@ class Intake:
         tenant = await self._tenant(intent.installation_id, intent.repository)
         if tenant is None or not self.is_enabled:
             return None
+        # Whatever the verdict is, it is told by a reaction: its token is minted meanwhile.
+        self.installations.app.warm(tenant.installation_id, tenant.repository.id, ANSWERING)
         verdict = await self.gate.check(tenant, intent.actor, fresh=False)
         if not verdict.is_open:
             log.info("request_denied", reason=verdict.reason, number=intent.number)

@@ -120,13 +120,20 @@ class Worker:
             log.warning("database_trouble", why=type(error).__name__)
 
     async def _listen(self, bell: Bell | None) -> None:
-        """Turn rings, or the passing of time, into looks at the database."""
+        """Turn rings, or the passing of time, into looks at the database.
+
+        Our own web process rings for a delivery: nothing else stands before its dispatch.
+        """
         while True:
+            is_rung = False
             if bell is None:
                 await self.clock.sleep(self.poll_seconds)
             else:
-                await bell.wait(self.poll_seconds)
-            self._wake()
+                is_rung = await bell.wait(self.poll_seconds)
+            if is_rung and bell is self.bell:
+                self._deliveries_wait.set()
+            else:
+                self._wake()
 
     def _wake(self) -> None:
         """Let every loop look at the database."""
@@ -146,7 +153,9 @@ class Worker:
         """Deliveries to jobs, a few at a time; the end of each makes room for the next."""
         await self._deliveries_wait.wait()
         self._deliveries_wait.clear()
-        await self.dispatcher.fill(self._wake)
+        if not await self.dispatcher.fill(self._wake):
+            self._work_waits.set()
+            self._mail_waits.set()
 
     async def _schedule(self) -> None:
         """Jobs to the engine, no more than can run.

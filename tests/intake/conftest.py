@@ -166,3 +166,4 @@ async def hall(forge: Forge, file_database: Database, clock: ManualClock) -> Asy
             writer=Actor(forge.create_user("maria"), "maria"),
             reader=Actor(forge.create_user("rob"), "rob"),
         )
+        await app.close()
