@@ -40,14 +40,38 @@ ORGANIZATION_CAP: Final = 3
 """How many jobs of one organization are admitted or running at a time."""
 AGE_STEP: Final = timedelta(minutes=5)
 """A job that waits gains a point of priority each time this passes, up to the most urgent one."""
+NEWCOMERS_SHARE: Final = 5
+"""One place of so many is kept for organizations of which nothing runs yet."""
 MOST_URGENT: Final = min(PRIORITY_NUMBERS.values())
 LEAST_URGENT: Final = max(PRIORITY_NUMBERS.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many more jobs could run, of how many that there are in all."""
+
+    free: int
+    offered: int
+
+    @property
+    def spare(self) -> int:
+        """How many of them are for organizations of which nothing runs yet."""
+        return self.offered // NEWCOMERS_SHARE
+
+
 async def admit(
-    scope: Scope, connection: AsyncConnection, *, now: datetime, readmit_after: timedelta, places: int
+    scope: Scope,
+    connection: AsyncConnection,
+    *,
+    now: datetime,
+    readmit_after: timedelta,
+    places: int,
+    spare: int = 0,
 ) -> list[str]:
     """Give at most *places* jobs leave to start and return their ids, the next one first.
+
+    The last *spare* of them only to organizations of which nothing is at work, so that one that comes
+    when all others have much to do starts at once.
 
     Only jobs whose time has come and that nobody paused; at most ORGANIZATION_CAP admitted or running
     an organization, at most one a write key. The organization with the fewest comes first, then the
@@ -62,7 +86,7 @@ async def admit(
     if places <= 0 or allowed is None:
         return []
     this = _Round(connection, now, allowed)
-    await this.choose(places)
+    await this.choose(places, spare)
     chosen = await _still_waiting(connection, this.chosen)
     admitted = [head.job_id for head in chosen]
     await connection.execute(update(job_runs).where(job_runs.c.job_id.in_(admitted)).values(admitted_at=now))
@@ -76,14 +100,14 @@ async def unadmit(scope: Scope, connection: AsyncConnection, job_ids: Sequence[s
     await pauses.revoke(connection, job_runs.c.job_id.in_(job_ids))
 
 
-async def free_places(scope: Scope, connection: AsyncConnection, *, since: datetime) -> int:
-    """How many more jobs the workers that were heard of since *since* can take, one spare each.
+async def free_places(scope: Scope, connection: AsyncConnection, *, since: datetime) -> Places:
+    """How many more jobs the workers that were heard of since *since* can take.
 
     Leave that was given before *since* and not used takes no place: it is lost.
     """
     system_only(scope)
     offered = await connection.scalar(
-        select(func.coalesce(func.sum(workers.c.concurrency + 1), 0)).where(workers.c.heartbeat_at >= since)
+        select(func.coalesce(func.sum(workers.c.concurrency), 0)).where(workers.c.heartbeat_at >= since)
     )
     running = await connection.scalar(
         select(func.count()).select_from(agent_jobs).where(agent_jobs.c.status == JobStatus.RUNNING)
@@ -91,7 +115,8 @@ async def free_places(scope: Scope, connection: AsyncConnection, *, since: datet
     admitted = await connection.scalar(
         select(func.count()).select_from(job_runs).where(job_runs.c.admitted_at > since)
     )
-    return max(0, int(offered or 0) - int(running or 0) - int(admitted or 0))
+    total = int(offered or 0)
+    return Places(max(0, total - int(running or 0) - int(admitted or 0)), total)
 
 
 def due_at(created_at: datetime, priority: int) -> datetime:
@@ -130,13 +155,15 @@ class _Round:
     keys: set[str] = field(default_factory=set)
     chosen: list[_Candidate] = field(default_factory=list)
 
-    async def choose(self, places: int) -> None:
-        """Fill *places*, one after the other."""
+    async def choose(self, places: int, spare: int) -> None:
+        """Fill *places*, one after the other, the last *spare* with newcomers alone."""
         await self._count()
         full = [name for name, jobs in self.active.items() if jobs >= ORGANIZATION_CAP]
         heads = {head.organization_id: head for head in await self._heads(_open(full))}
         while heads and len(self.chosen) < places:
             head = min(heads.values(), key=self._rank)
+            if self.active[head.organization_id] and places - len(self.chosen) <= spare:
+                return
             self.chosen.append(head)
             self.active[head.organization_id] += 1
             if head.write_key is not None:

@@ -8,7 +8,7 @@ from sqlalchemy import case, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import events, jobs
-from bot.db.admission import ORGANIZATION_CAP, admit, free_places, unadmit
+from bot.db.admission import ORGANIZATION_CAP, Places, admit, free_places, unadmit
 from bot.db.columns import UtcTimestamp
 from bot.db.scope import system_only, within
 from bot.db.submit import queue_issue
@@ -21,6 +21,7 @@ from bot.errors import LeaseLost
 __all__ = [
     "MAX_CRASHES_WITHOUT_PROGRESS",
     "ORGANIZATION_CAP",
+    "Places",
     "Reaped",
     "admit",
     "claim",

@@ -15,6 +15,7 @@ from bot import __version__, logs
 from bot.db import pauses, schedule, workers
 from bot.db.bell import DatabaseBell
 from bot.db.database import Database
+from bot.db.schedule import Places
 from bot.db.turns import take_turn
 from bot.db.workers import WorkerReport
 from bot.domain.clock import Clock
@@ -165,21 +166,21 @@ class Worker:
         await self._work_waits.wait()
         self._work_waits.clear()
         await self.reaper.run_once()
-        if self.is_enabled and (places := await self._free_places()) > 0:
+        if self.is_enabled and (places := await self._free_places()).free > 0:
             await self._hand_over(await self._admit(places))
 
-    async def _free_places(self) -> int:
+    async def _free_places(self) -> Places:
         """How many jobs the engine's workers could take; where it is not shared that is this one alone."""
         if not self.engine.is_shared:
-            return self.concurrency - self.running - self.engine.depth()
+            return Places(self.concurrency - self.running - self.engine.depth(), self.concurrency)
         async with self.database.read() as connection:
             return await self._free_places_of_all(connection)
 
-    async def _free_places_of_all(self, connection: AsyncConnection) -> int:
+    async def _free_places_of_all(self, connection: AsyncConnection) -> Places:
         since = self.clock.now() - timedelta(seconds=self.lease_seconds)
         return await schedule.free_places(Scope.system(), connection, since=since)
 
-    async def _admit(self, places: int) -> list[str]:
+    async def _admit(self, places: Places) -> list[str]:
         async with self.database.write() as connection:
             if self.engine.is_shared:
                 # The others admit to the same places: counted again when it is our turn.
@@ -190,7 +191,8 @@ class Worker:
                 connection,
                 now=self.clock.now(),
                 readmit_after=timedelta(seconds=self.lease_seconds),
-                places=places,
+                places=places.free,
+                spare=places.spare,
             )
 
     async def _hand_over(self, job_ids: list[str]) -> None:

@@ -60,10 +60,14 @@ def _rows(tenant: Tenant, source: Origin, at: datetime, priority: IssuePriority)
     return both | issue | text, both | job | work, run | place, asked
 
 
-async def admit(database: Database, now: datetime = NOW, *, places: int = PLACES) -> list[str]:
+async def admit(
+    database: Database, now: datetime = NOW, *, places: int = PLACES, spare: int = 0
+) -> list[str]:
     """Give leave to start."""
     async with database.write() as connection:
-        return await schedule.admit(SYSTEM, connection, now=now, readmit_after=STALE, places=places)
+        return await schedule.admit(
+            SYSTEM, connection, now=now, readmit_after=STALE, places=places, spare=spare
+        )
 
 
 async def take(database: Database, job_id: str, now: datetime = NOW, owner: str = "w") -> ClaimedJob | None:

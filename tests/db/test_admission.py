@@ -7,7 +7,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import admission, cancel, pauses, schedule
-from bot.db.admission import AGE_STEP, ORGANIZATION_CAP
+from bot.db.admission import AGE_STEP, ORGANIZATION_CAP, Places
 from bot.db.database import Database
 from bot.db.tables import agent_jobs, job_origins, workers
 from bot.domain.enums import IssuePriority, JobStatus, PauseKind, Tier
@@ -193,19 +193,29 @@ async def test_without_a_place_nothing_is_chosen(database: Database, places: int
 
 
 # ── places ───────────────────────────────────────────────────────────────────────────────────────
-async def test_free_places_are_those_of_living_workers_and_one_spare_each(database: Database) -> None:
+async def test_the_last_places_are_for_those_of_whom_nothing_runs(database: Database) -> None:
+    busy, newcomer = await make_tenants(database, 2)
+    jobs = await queue_up(database, busy, range(3))
+    assert await admit(database, places=3, spare=2) == jobs[:1]
+    assert await admit(database, places=2, spare=2) == []
+    (late,) = await queue_up(database, newcomer, [1], now=NOW + SECOND, priority=IssuePriority.LOW)
+    assert await admit(database, NOW + SECOND, places=2, spare=2) == [late]
+    assert await admit(database, NOW + SECOND, places=3, spare=2) == jobs[1:2]
+
+
+async def test_free_places_are_those_of_living_workers(database: Database) -> None:
     await _beat(database, "w1", NOW, 5)
     await _beat(database, "w2", NOW, 2)
     await _beat(database, "silent", NOW - MINUTE, 50)
-    assert await _free_places(database) == 9
+    assert await _free_places(database) == Places(7, 7)
     await queue_up(database, await make_tenant(database), range(3))
     running, _ = await admit(database, NOW, places=2)
     await start(database, [running])
-    assert await _free_places(database) == 7
-    assert await _free_places(database, since=NOW + SECOND) == 0
+    assert await _free_places(database) == Places(5, 7)
+    assert await _free_places(database, since=NOW + SECOND) == Places(0, 0)
 
 
-async def _free_places(database: Database, since: datetime = NOW - SECOND) -> int:
+async def _free_places(database: Database, since: datetime = NOW - SECOND) -> Places:
     async with database.read() as connection:
         return await schedule.free_places(SYSTEM, connection, since=since)
 
