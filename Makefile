@@ -9,7 +9,7 @@ STAMP := $(VENV)/.ready
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test chaos check bench format docs lock
+.PHONY: help setup demo run test chaos fleet check bench format docs lock
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' Makefile
@@ -41,6 +41,9 @@ test: $(STAMP)  ## run all tests and require 95 % branch coverage
 chaos: $(STAMP)  ## kill processes and servers, cut at every boundary: make chaos N=200 SEED=7 ARGS='--stack sqlite'
 	@$(BIN)/python -m tests.chaos --n $(N) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+fleet: $(STAMP)  ## two web processes and three workers on Postgres and Redis, each request once: make fleet N=1000
+	@$(BIN)/python -m tests.system.fleet --jobs $(N) $(ARGS)
+
 check: $(STAMP)  ## lint, format, types and the floors of the house
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -50,6 +53,7 @@ check: $(STAMP)  ## lint, format, types and the floors of the house
 bench: $(STAMP)  ## measure against references in the same run
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python benchmarks/intake.py
+	@$(BIN)/python benchmarks/latency.py
 
 format: $(STAMP)  ## put the code into its form
 	@$(BIN)/ruff check --fix .

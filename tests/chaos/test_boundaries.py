@@ -16,7 +16,7 @@ from tests.chaos.oracle import unpaid
 from tests.runner.conftest import World
 
 SEED = os.environ.get("ISSUEWRIGHT_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
-SHARE = float(os.environ.get("ISSUEWRIGHT_CHAOS_SHARE", "0.03"))
+SHARE = float(os.environ.get("ISSUEWRIGHT_CHAOS_SHARE", "0.008"))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

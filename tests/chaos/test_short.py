@@ -12,8 +12,9 @@ KILLS = 2
 FRESH = "fresh"
 
 
-@pytest.mark.parametrize("stack", ["sqlite", "postgres-redis"])
-@pytest.mark.parametrize(("scenario", "seed"), [("worker", "1"), ("web", FRESH)])
+@pytest.mark.parametrize(
+    ("scenario", "seed", "stack"), [("worker", "1", "sqlite"), ("web", FRESH, "postgres-redis")]
+)
 def test_what_dies_is_seen_by_nobody(scenario: str, seed: str, stack: str) -> None:
     if seed == FRESH:
         seed = os.environ.get("ISSUEWRIGHT_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
