@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Select, case, func, or_, select, text, update
+from sqlalchemy import Integer, Select, Text, bindparam, case, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.db.columns import UtcTimestamp
 from bot.db.deliveries import StoredDelivery
 from bot.db.scope import system_only
 from bot.db.tables import deliveries
@@ -52,13 +53,13 @@ async def take(
         # What is lost here in a power cut is only whose turn it was.
         await connection.execute(text("SET LOCAL synchronous_commit TO OFF"))
         await take_turn(connection, "dispatch")
-    chosen = list(await connection.scalars(_next(now, without).limit(limit)))
-    mine = deliveries.c.id.in_(chosen), deliveries.c.state == DeliveryState.RECEIVED
+    asked = {"now": now, "without": list(without), "most": limit}
+    chosen = [StoredDelivery(*row) for row in await connection.execute(_NEXT, asked)]
     if is_shared and chosen:
-        await connection.execute(update(deliveries).where(*mine).values(wake_at=until))
-    rows = select(*(deliveries.c[name] for name in _COLUMNS)).where(*mine)
-    found = {row.id: StoredDelivery(*row) for row in await connection.execute(rows)}
-    return [found[delivery_id] for delivery_id in chosen if delivery_id in found]
+        mine = deliveries.c.id.in_([one.id for one in chosen])
+        is_open = deliveries.c.state == DeliveryState.RECEIVED
+        await connection.execute(update(deliveries).where(mine, is_open).values(wake_at=until))
+    return chosen
 
 
 async def release(scope: Scope, connection: AsyncConnection, delivery_ids: Collection[str]) -> None:
@@ -68,10 +69,16 @@ async def release(scope: Scope, connection: AsyncConnection, delivery_ids: Colle
     await connection.execute(update(deliveries).where(*mine).values(wake_at=None))
 
 
-def _next(now: datetime, without: Collection[str]) -> Select[tuple[Any]]:
-    """The ids of the first delivery of each thread, installations taking turns, the oldest first."""
+def _next() -> Select[tuple[Any, ...]]:
+    """The first delivery of each thread, installations taking turns, the oldest first.
+
+    Built once: it is asked at each ring.
+    """
+    now = bindparam("now", type_=UtcTimestamp)
+    without = bindparam("without", type_=Text, expanding=True)
+    names = ("id", "received_at", "wake_at", "attempts", "installation_id", "repository", "number")
     oldest = (
-        select(deliveries)
+        select(*(deliveries.c[name] for name in names))
         .where(deliveries.c.state == DeliveryState.RECEIVED)
         .order_by(deliveries.c.received_at, deliveries.c.id)
         .limit(WINDOW)
@@ -86,5 +93,12 @@ def _next(now: datetime, without: Collection[str]) -> Select[tuple[Any]]:
     age = (heads.c.received_at, heads.c.id)
     turn = func.row_number().over(partition_by=heads.c.installation_id, order_by=age)
     return (
-        select(heads.c.id).where(heads.c.place == 1, is_due, heads.c.id.not_in(without)).order_by(turn, *age)
+        select(*(deliveries.c[name] for name in _COLUMNS))
+        .join(heads, heads.c.id == deliveries.c.id)
+        .where(heads.c.place == 1, is_due, heads.c.id.not_in(without))
+        .order_by(turn, *age)
+        .limit(bindparam("most", type_=Integer))
     )
+
+
+_NEXT: Final = _next()

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import BigInteger, Select, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +27,20 @@ REPEATS_WITHIN: Final = timedelta(hours=1)
 NOTE_EVERY_SECONDS: Final = 5.0
 
 
+def _door() -> Select[tuple[Any, ...]]:
+    """Built once: it is asked before every call."""
+    asked = bindparam("installation", type_=BigInteger)
+    parts = (
+        select(github_limits.c.blocked_until).where(github_limits.c.installation_id == asked),
+        select(installations.c.suspended_at).where(installations.c.id == asked),
+        select(installations.c.deleted_at).where(installations.c.id == asked),
+    )
+    return select(*(part.scalar_subquery() for part in parts))
+
+
+_DOOR: Final = _door()
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """Whether calls for an installation may be made: the instant until which none may, and its state."""
@@ -39,16 +53,7 @@ class Door:
 async def door(scope: Scope, connection: AsyncConnection, installation_id: int) -> Door:
     """What stands in the way of calls for an installation; 0 is the App itself, an unknown one is open."""
     system_only(scope)
-    blocked = select(github_limits.c.blocked_until).where(github_limits.c.installation_id == installation_id)
-    known = installations.c.id == installation_id
-    suspended = select(installations.c.suspended_at).where(known)
-    deleted = select(installations.c.deleted_at).where(known)
-    row = (
-        await connection.execute(
-            select(blocked.scalar_subquery(), suspended.scalar_subquery(), deleted.scalar_subquery())
-        )
-    ).one()
-    return Door(*row)
+    return Door(*(await connection.execute(_DOOR, {"installation": installation_id})).one())
 
 
 async def block(

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import BigInteger, Select, and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import system_only, within
@@ -153,10 +154,8 @@ async def remove_installation(
     )
 
 
-async def tenant_of(
-    scope: Scope, connection: AsyncConnection, installation_id: int, repository_id: int
-) -> Tenant | None:
-    """The tenant of an event, or None when our records do not join these two, or it is suspended."""
+def _tenant() -> Select[tuple[Any, ...]]:
+    """Who serves a repository; built once: it is asked for every event and every write."""
     joined = (
         repositories.join(installations, repositories.c.installation_id == installations.c.id)
         .join(github_accounts, github_accounts.c.id == installations.c.account_id)
@@ -168,7 +167,7 @@ async def tenant_of(
             ),
         )
     )
-    statement = (
+    return (
         select(
             github_accounts.c.organization_id,
             repositories.c.full_name,
@@ -177,14 +176,26 @@ async def tenant_of(
         )
         .select_from(joined)
         .where(
-            installations.c.id == installation_id,
-            repositories.c.id == repository_id,
+            installations.c.id == bindparam("installation", type_=BigInteger),
+            repositories.c.id == bindparam("repository", type_=BigInteger),
             installations.c.suspended_at.is_(None),
             installations.c.deleted_at.is_(None),
-            within(scope, repository_grants),
         )
     )
-    row = (await connection.execute(statement)).first()
+
+
+_TENANT: Final = _tenant()
+
+
+async def tenant_of(
+    scope: Scope, connection: AsyncConnection, installation_id: int, repository_id: int
+) -> Tenant | None:
+    """The tenant of an event, or None when our records do not join these two, or it is suspended."""
+    statement = _TENANT
+    if scope.organization_id is not None:
+        statement = statement.where(within(scope, repository_grants))
+    asked = {"installation": installation_id, "repository": repository_id}
+    row = (await connection.execute(statement, asked)).first()
     if row is None:
         return None
     repository = RepositoryRef(repository_id, row.full_name, row.default_branch or "main", row.is_private)

@@ -70,6 +70,12 @@ async def test_a_product_whose_database_is_away_starts_waits_and_comes_up_by_its
         assert (code, bool(retry_after)) == (503, True)
         assert product.said.count("the database does not answer yet") == 1
 
+        async def has_noticed() -> bool:
+            log = product.log_dir / "worker.log"
+            return log.exists() and "database_away" in log.read_text()
+
+        await product.until(has_noticed)
+
         await asyncio.to_thread(server.start)
         await product.until(product.is_ready)
         await product.install()
