@@ -45,11 +45,16 @@ class MemoryLimits:
     rates: dict[int, list[Rate]] = field(default_factory=dict)
     gone: dict[int, bool] = field(default_factory=dict)
 
-    async def admit(self, installation_id: int) -> None:
+    async def admit(self, installation_id: int, *, is_minting: bool = False) -> None:
         """Let a call pass, or raise what stands in its way."""
         if installation_id in self.gone:
             raise Uninstalled("gone") if self.gone[installation_id] else Forbidden("suspended")
-        left = (self.blocked_until.get(installation_id, self.clock.now()) - self.clock.now()).total_seconds()
+        now = self.clock.now()
+        until = max(
+            self.blocked_until.get(each, now)
+            for each in {installation_id, 0 if is_minting else installation_id}
+        )
+        left = (until - now).total_seconds()
         if left > 0:
             raise RateLimited("GitHub asked us to wait", after_seconds=left)
 

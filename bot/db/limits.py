@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, bindparam, select, update
+from sqlalchemy import BigInteger, Select, bindparam, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,13 +25,16 @@ log = logs.get(__name__)
 # A limit that comes this soon after the last one counts as the same trouble.
 REPEATS_WITHIN: Final = timedelta(hours=1)
 NOTE_EVERY_SECONDS: Final = 5.0
+# The number under which the App's own limit is kept.
+APP_ITSELF: Final = 0
 
 
 def _door() -> Select[tuple[Any, ...]]:
     """Built once: it is asked before every call."""
     asked = bindparam("installation", type_=BigInteger)
+    limited = bindparam("limited", type_=BigInteger, expanding=True)
     parts = (
-        select(github_limits.c.blocked_until).where(github_limits.c.installation_id == asked),
+        select(func.max(github_limits.c.blocked_until)).where(github_limits.c.installation_id.in_(limited)),
         select(installations.c.suspended_at).where(installations.c.id == asked),
         select(installations.c.deleted_at).where(installations.c.id == asked),
     )
@@ -50,10 +53,17 @@ class Door:
     deleted_at: datetime | None
 
 
-async def door(scope: Scope, connection: AsyncConnection, installation_id: int) -> Door:
-    """What stands in the way of calls for an installation; 0 is the App itself, an unknown one is open."""
+async def door(
+    scope: Scope, connection: AsyncConnection, installation_id: int, *, is_minting: bool = False
+) -> Door:
+    """What stands in the way of calls for an installation; 0 is the App itself, an unknown one is open.
+
+    Who mints a token for it is also stopped by what stands in the way of the App.
+    """
     system_only(scope)
-    return Door(*(await connection.execute(_DOOR, {"installation": installation_id})).one())
+    limited = [installation_id, APP_ITSELF] if is_minting else [installation_id]
+    asked = {"installation": installation_id, "limited": limited}
+    return Door(*(await connection.execute(_DOOR, asked)).one())
 
 
 async def block(
@@ -140,10 +150,10 @@ class StoredLimits:
     clock: Clock
     _noted: dict[int, float] = field(default_factory=dict, init=False)
 
-    async def admit(self, installation_id: int) -> None:
+    async def admit(self, installation_id: int, *, is_minting: bool = False) -> None:
         """Let a call pass, or raise what stands in its way."""
         async with self.database.read() as connection:
-            found = await door(Scope.system(), connection, installation_id)
+            found = await door(Scope.system(), connection, installation_id, is_minting=is_minting)
         if found.deleted_at is not None:
             raise Uninstalled("the App is no longer installed there")
         if found.suspended_at is not None:

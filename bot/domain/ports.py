@@ -51,8 +51,8 @@ class Rate:
 class Limits(Protocol):
     """What GitHub lets each installation do; the App's own calls have the number 0. One for all workers."""
 
-    async def admit(self, installation_id: int) -> None:
-        """Let a call pass.
+    async def admit(self, installation_id: int, *, is_minting: bool = False) -> None:
+        """Let a call pass; one that is minting a token is the App's own call, and passes its limit too.
 
         Raises:
             RateLimited: GitHub asked for silence; `after_seconds` says for how long still.

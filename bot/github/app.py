@@ -148,7 +148,7 @@ class GitHubApp:
             Invalid: It does not hold the repository or a permission.
             RetryLater: No answer; a token that was made in spite of it expires by itself.
         """
-        await self._limits.admit(reach.installation_id)
+        transport = self._transport.for_installation(reach.installation_id, is_minting=True)
         repositories = {} if reach.repository_id is None else {"repository_ids": [reach.repository_id]}
         try:
             return await self.as_app(
@@ -157,6 +157,7 @@ class GitHubApp:
                 InstallationToken.from_json,
                 variables={"id": str(reach.installation_id)},
                 data={**repositories, "permissions": dict(reach.permissions)},
+                transport=transport,
             )
         except OutcomeUnknown as error:
             raise RetryLater(str(error), after_seconds=error.after_seconds) from error
@@ -207,13 +208,13 @@ class GitHubApp:
         *,
         variables: Mapping[str, str] | None = None,
         data: Json | bytes = b"",
+        transport: Transport | None = None,
     ) -> Result:
-        """One call with the App's JWT."""
+        """One call with the App's JWT, through *transport* or our own."""
+        way = transport or self._transport
 
         async def ask(credential: Credential) -> Result:
-            return await self._transport.ask(
-                method, path, parse, credential=credential, variables=variables, data=data
-            )
+            return await way.ask(method, path, parse, credential=credential, variables=variables, data=data)
 
         return await self._signed(ask)
 

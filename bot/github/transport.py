@@ -64,6 +64,7 @@ class Transport(gidgethub_abc.GitHubAPI):
         clock: Clock,
         limits: Limits,
         installation_id: int = APP_ITSELF,
+        mints_for: int | None = None,
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
@@ -73,22 +74,24 @@ class Transport(gidgethub_abc.GitHubAPI):
         self._clock = clock
         self._limits = limits
         self._installation_id = installation_id
+        self._admitted_for, self._is_minting = mints_for or installation_id, mints_for is not None
         self._origin = URL(api_url).origin()
         self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
 
     async def admit(self) -> None:
         """Raise what stands in the way of a call, as each call does by itself: see `Limits.admit`."""
-        await self._limits.admit(self._installation_id)
+        await self._limits.admit(self._admitted_for, is_minting=self._is_minting)
 
-    def for_installation(self, installation_id: int) -> "Transport":
-        """The same way to GitHub, for calls that count for another installation."""
+    def for_installation(self, installation_id: int, *, is_minting: bool = False) -> "Transport":
+        """The same way, for calls that count for another installation, or that mint its tokens."""
         return Transport(
             self._session,
             api_url=str(self.base_url),
             clock=self._clock,
             limits=self._limits,
-            installation_id=installation_id,
+            installation_id=APP_ITSELF if is_minting else installation_id,
+            mints_for=installation_id if is_minting else None,
             timeout_seconds=self._timeout_seconds,
             max_bytes=self._max_bytes,
         )
