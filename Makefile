@@ -1,7 +1,7 @@
 # Options for a command: make demo ARGS=--keep
 # `make demo` and `make test` do all set-up themselves; they need Python 3.11 or newer, git and make.
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 N ?= 200
 VENV := .venv
 BIN := $(VENV)/bin
