@@ -9,7 +9,7 @@ from sqlalchemy import insert
 from bot.db import tables
 from bot.domain.enums import Cause, LogLevel, StepKind, When
 from bot.domain.values import ClaimedJob
-from bot.errors import Invalid, NotFound, Permanent, RetryLater
+from bot.errors import Invalid, Permanent, RetryLater, Uninstalled
 from bot.runner.work import CONFIG_PATH
 from bot.standin.forge.faults import Reply
 from bot.workspace.workspace import Workspace
@@ -179,7 +179,7 @@ async def test_a_repository_without_a_commit_is_told_so(world: World, stack: Sta
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(404, NotFound), (422, Invalid), (503, RetryLater), (429, RetryLater)]
+    ("status", "error"), [(404, Uninstalled), (422, Invalid), (503, RetryLater), (429, RetryLater)]
 )
 async def test_a_token_that_is_not_given_ends_the_work_before_it_began(
     world: World, stack: Stack, job: ClaimedJob, status: int, error: type[Exception]

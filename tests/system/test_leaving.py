@@ -1,7 +1,10 @@
 """Leaving: a worker with its hands full is stopped, one is frozen and wakes up late; nothing twice."""
 
+import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -113,6 +116,28 @@ def _seconds(stored: Any) -> float:
     return datetime.fromisoformat(str(stored)).replace(tzinfo=UTC).timestamp()
 
 
+async def freeze(worker: int, product: Rig) -> None:
+    """SIGSTOP at a moment at which it holds no lock: on SQLite nobody could write until it wakes."""
+    while True:
+        os.kill(worker, signal.SIGSTOP)
+        database = product.folder / "data" / "issuewright.db"
+        if not database.exists() or is_free(database):
+            return
+        os.kill(worker, signal.SIGCONT)
+        await asyncio.sleep(0.01)
+
+
+def is_free(database: Path) -> bool:
+    """Whether somebody else can write into the file."""
+    with contextlib.closing(sqlite3.connect(database, timeout=0.5, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 async def test_a_worker_that_was_frozen_for_two_leases_is_refused_when_it_wakes(
     kind: str, tmp_path: Path
@@ -128,7 +153,7 @@ async def test_a_worker_that_was_frozen_for_two_leases_is_refused_when_it_wakes(
 
         await product.until(does_hang)
         frozen = child(product, "worker")
-        os.kill(frozen, signal.SIGSTOP)
+        await freeze(frozen, product)
         try:
             async with product.one_more_worker():
                 await one_pull_request(product, number)
