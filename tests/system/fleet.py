@@ -147,7 +147,7 @@ async def late_job(product: Rig, asked_at: float, patience_seconds: float = 60.0
     sql = """SELECT j."createdAt", j."startedAt", j."completedAt" FROM agent_jobs j
              JOIN organizations o ON o.id = j."organizationId"
              WHERE o.name = :name AND j."createdAt" >= :since AND j."completedAt" IS NOT NULL"""
-    since = datetime.fromtimestamp(asked_at - 1, UTC).replace(tzinfo=None)
+    since = datetime.fromtimestamp(asked_at - 0.05, UTC).replace(tzinfo=None)
 
     async def ended() -> list[dict[str, Any]]:
         return await product.rows(sql, name=LATE, since=since)
