@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,16 +12,11 @@ from bot.domain.enums import DeliverySource, DeliveryState
 from bot.domain.values import Json
 from bot.errors import Invalid
 from bot.github.log import Attempt
+from bot.intake import shapes
 
 # The log is the App's own, so every entry is for the App, as these headers of a webhook say:
 # https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers
 TARGET_TYPE: Final = "integration"
-_EVENT: Final = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
-_GUID: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
-_ACTION: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
-_SHOWN: Final = re.compile(r"[A-Za-z0-9._/\[\]-]{1,200}", re.ASCII)
-_MAX_ID: Final = 2**63 - 1
-_MAX_NUMBER: Final = 2**31 - 1
 
 
 def delivery_of(attempt: Attempt, payload: Json, *, app_id: int, received_at: datetime) -> IncomingDelivery:
@@ -35,19 +31,10 @@ def delivery_of(attempt: Attempt, payload: Json, *, app_id: int, received_at: da
     """
     body = compact(payload)
     return IncomingDelivery(
-        target_type=TARGET_TYPE,
-        target_id=str(app_id),
-        guid=_checked(attempt.guid, _GUID),
-        event=_checked(attempt.event, _EVENT),
-        action=None if attempt.action is None else _checked(attempt.action, _ACTION),
+        **_named(attempt, app_id),
         digest=hashlib.sha256(body).hexdigest(),
         payload=body,
-        installation_id=_number(payload, "installation", "id", _MAX_ID),
-        repository=_text(payload, "repository", "full_name"),
-        number=_number(payload, "issue", "number", _MAX_NUMBER)
-        or _number(payload, "pull_request", "number", _MAX_NUMBER),
-        sender=_text(payload, "sender", "login"),
-        source=DeliverySource.SWEEP,
+        **asdict(shapes.about(payload)),
         received_at=received_at,
         state=DeliveryState.RECEIVED,
     )
@@ -61,15 +48,10 @@ def without_body(attempt: Attempt, *, app_id: int, received_at: datetime) -> Inc
     """
     stands_for = f"no body:{app_id}:{attempt.guid}"
     return IncomingDelivery(
-        target_type=TARGET_TYPE,
-        target_id=str(app_id),
-        guid=_checked(attempt.guid, _GUID),
-        event=_checked(attempt.event, _EVENT),
-        action=None if attempt.action is None else _checked(attempt.action, _ACTION),
+        **_named(attempt, app_id),
         digest=hashlib.sha256(stands_for.encode()).hexdigest(),
         payload=None,
         installation_id=None,
-        source=DeliverySource.SWEEP,
         received_at=received_at,
         state=DeliveryState.FAILED,
     )
@@ -83,22 +65,20 @@ def compact(payload: Json) -> bytes:
         return json.dumps(payload, separators=(",", ":")).encode()
 
 
+def _named(attempt: Attempt, app_id: int) -> dict[str, Any]:
+    """What an entry of the log is known by, every name in its form."""
+    action = None if attempt.action is None else _checked(attempt.action, shapes.ACTION)
+    return {
+        "target_type": TARGET_TYPE,
+        "target_id": str(app_id),
+        "guid": _checked(attempt.guid, shapes.GUID),
+        "event": _checked(attempt.event, shapes.EVENT),
+        "action": action,
+        "source": DeliverySource.SWEEP,
+    }
+
+
 def _checked(text: str, form: "re.Pattern[str]") -> str:
     if not form.fullmatch(text):
         raise Invalid("an entry of GitHub's log has a GUID, event or action of an unknown form")
     return text
-
-
-def _child(payload: Json, parent: str, name: str) -> Any:
-    found = payload.get(parent)
-    return found.get(name) if isinstance(found, dict) else None
-
-
-def _number(payload: Json, parent: str, name: str, most: int) -> int | None:
-    found = _child(payload, parent, name)
-    return found if type(found) is int and 0 < found <= most else None
-
-
-def _text(payload: Json, parent: str, name: str) -> str | None:
-    found = _child(payload, parent, name)
-    return found if isinstance(found, str) and _SHOWN.fullmatch(found) else None

@@ -14,19 +14,13 @@ from bot.config import Secret
 from bot.db.deliveries import IncomingDelivery
 from bot.domain.enums import DeliveryState
 from bot.handlers.router import ROUTES, is_handled
+from bot.intake import shapes
 from bot.intake.signature import verify
 from bot.web.answers import Refused
 
 SIGNATURE_HEADER: Final = "X-Hub-Signature-256"
-_EVENT = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
-# The action of `repository_dispatch` is whatever its sender chose.
-_ACTION = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")
-_GUID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _TARGET = re.compile(r"[a-z0-9_]{0,32}", re.ASCII)
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
-_SHORT = re.compile(r"[A-Za-z0-9_.\[\]/-]{1,200}", re.ASCII)
-_MAX_ID: Final = 2**63 - 1
-_MAX_NUMBER: Final = 2**31 - 1
 
 
 def check_signature(
@@ -63,8 +57,8 @@ def read_delivery(
     Raises:
         Refused: 400 or 415, with what to change.
     """
-    event = _header(headers, "X-GitHub-Event", _EVENT)
-    guid = _header(headers, "X-GitHub-Delivery", _GUID)
+    event = _header(headers, "X-GitHub-Event", shapes.EVENT)
+    guid = _header(headers, "X-GitHub-Delivery", shapes.GUID)
     target_type = _header(headers, "X-GitHub-Hook-Installation-Target-Type", _TARGET, default="")
     target_id = _header(headers, "X-GitHub-Hook-Installation-Target-ID", _TARGET, default="")
     _check_type(headers)
@@ -72,7 +66,7 @@ def read_delivery(
     action = _action(payload)
     state = DeliveryState.RECEIVED if _concerns_us(event, action, payload) else DeliveryState.IGNORED
     kept = () if state is DeliveryState.IGNORED else parts
-    known = payload or {}
+    known = shapes.about(payload or {})
     return IncomingDelivery(
         target_type=target_type,
         target_id=target_id,
@@ -81,12 +75,12 @@ def read_delivery(
         action=action,
         digest=digest,
         payload=kept[0] if len(kept) == 1 else None,
-        installation_id=_integer(known.get("installation"), "id", _MAX_ID),
+        installation_id=known.installation_id,
         received_at=received_at,
         state=state,
-        repository=_text(known.get("repository"), "full_name"),
-        number=_number(known),
-        sender=_text(known.get("sender"), "login"),
+        repository=known.repository,
+        number=known.number,
+        sender=known.sender,
         parts=kept if len(kept) > 1 else (),
     )
 
@@ -135,7 +129,7 @@ def _action(payload: dict[str, Any] | None) -> str | None:
     action = (payload or {}).get("action")
     if action is None:
         return None
-    if not isinstance(action, str) or not _ACTION.fullmatch(action):
+    if not isinstance(action, str) or not shapes.ACTION.fullmatch(action):
         raise Refused(HTTPStatus.BAD_REQUEST, "the field action has no form that GitHub sends")
     return action
 
@@ -145,21 +139,3 @@ def _concerns_us(event: str, action: str | None, payload: dict[str, Any] | None)
     if payload is None:
         return any(route.name == event for route in ROUTES)
     return is_handled(event, action)
-
-
-def _number(payload: dict[str, Any]) -> int | None:
-    """The number of the issue or pull request that the event is about."""
-    made = payload.get("issue") or payload.get("pull_request") or payload
-    return _integer(made, "number", _MAX_NUMBER)
-
-
-def _integer(value: object, key: str, most: int) -> int | None:
-    """What stands under *key* of an object, where it is a whole number that a column can hold."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if type(found) is int and 0 < found <= most else None
-
-
-def _text(value: object, key: str) -> str | None:
-    """What stands under *key* of an object, where it is a short text without control characters."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, str) and _SHORT.fullmatch(found) else None
