@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import system_only
@@ -122,20 +122,28 @@ async def postpone(
     )
 
 
+def has_body() -> ColumnElement[bool]:
+    """Small bodies stand in the row, large ones in parts; retention takes either away."""
+    return or_(deliveries.c.payload.is_not(None), deliveries.c.parts > 0)
+
+
 async def purge_payloads(scope: Scope, connection: AsyncConnection, *, before: datetime, limit: int) -> int:
     """Drop the bodies of at most *limit* deliveries received before *before* that wait for nothing.
 
     The row and its digest stay, so that the same body is known for ever. Returns how many were
     purged; the second time finds none of them.
     """
+    return await purge(scope, connection, deliveries.c.received_at < before, limit=limit)
+
+
+async def purge(
+    scope: Scope, connection: AsyncConnection, condition: ColumnElement[bool], *, limit: int
+) -> int:
+    """Drop the bodies of at most *limit* of these, the oldest first, that wait for nothing; how many."""
     system_only(scope)
     found = (
         select(deliveries.c.id)
-        .where(
-            deliveries.c.received_at < before,
-            deliveries.c.state != DeliveryState.RECEIVED,
-            or_(deliveries.c.payload.is_not(None), deliveries.c.parts > 0),
-        )
+        .where(condition, deliveries.c.state != DeliveryState.RECEIVED, has_body())
         .order_by(deliveries.c.received_at)
         .limit(limit)
         # A FAILED one that is taken up again meanwhile keeps its new body.

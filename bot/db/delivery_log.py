@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import bell
+from bot.db.deliveries import has_body
 from bot.db.picked import ids_like, picked
 from bot.db.scope import system_only
 from bot.db.tables import agent_jobs, deliveries, job_origins, job_runs
@@ -113,16 +114,11 @@ async def put_back(scope: Scope, connection: AsyncConnection, delivery_id: str) 
     system_only(scope)
     done = await connection.execute(
         update(deliveries)
-        .where(deliveries.c.id == delivery_id, _has_payload())
+        .where(deliveries.c.id == delivery_id, has_body())
         .values(state=DeliveryState.RECEIVED, attempts=0, error=None, wake_at=None, dispatched_at=None)
     )
     await bell.ring(connection)
     return done.rowcount == 1
-
-
-def _has_payload() -> ColumnElement[bool]:
-    """Small bodies stand in the row, large ones in parts; retention takes either away."""
-    return or_(deliveries.c.payload.is_not(None), deliveries.c.parts > 0)
 
 
 def _lines() -> Select[Any]:
@@ -134,7 +130,7 @@ def _lines() -> Select[Any]:
     )
     derived = {"has_payload", "jobs"}
     own = (name for name in DeliveryLine.__slots__ if name not in derived)
-    return select(*picked(deliveries, own), _has_payload().label("has_payload"), jobs.label("jobs"))
+    return select(*picked(deliveries, own), has_body().label("has_payload"), jobs.label("jobs"))
 
 
 def _line(row: Any) -> DeliveryLine:

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import Table, and_, delete, exists, or_, select, update
+from sqlalchemy import Table, and_, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.db.deliveries import purge
 from bot.db.scope import system_only
-from bot.db.tables import agent_jobs, agent_logs, deliveries, delivery_parts, installations, job_steps
-from bot.domain.enums import DeliveryState
+from bot.db.tables import agent_jobs, agent_logs, deliveries, installations, job_steps
 from bot.domain.states import FINAL_JOBS
 from bot.domain.values import Scope
 
@@ -45,22 +45,7 @@ async def purge_left(scope: Scope, connection: AsyncConnection, *, limit: int) -
 
     https://docs.github.com/en/apps/creating-github-apps/about-creating-github-apps/best-practices-for-creating-a-github-app
     """
-    system_only(scope)
     left = exists().where(
         installations.c.id == deliveries.c.installation_id, installations.c.deleted_at.is_not(None)
     )
-    found = (
-        select(deliveries.c.id)
-        .where(
-            deliveries.c.state != DeliveryState.RECEIVED,
-            or_(deliveries.c.payload.is_not(None), deliveries.c.parts > 0),
-            left,
-        )
-        .order_by(deliveries.c.id)
-        .limit(limit)
-        .with_for_update()
-    )
-    ids = list(await connection.scalars(found))
-    await connection.execute(delete(delivery_parts).where(delivery_parts.c.delivery_id.in_(ids)))
-    await connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(payload=None, parts=0))
-    return len(ids)
+    return await purge(scope, connection, left, limit=limit)
