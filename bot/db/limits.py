@@ -15,7 +15,7 @@ from bot.db.tables import github_limits, installations
 from bot.db.turns import take_turn
 from bot.db.upsert import insert_or_update
 from bot.domain.clock import Clock
-from bot.domain.ports import Rate
+from bot.domain.ports import APP_ITSELF, Rate
 from bot.domain.values import Scope
 from bot.errors import Forbidden, RateLimited, Uninstalled
 from bot.limits import RATE_LIMIT_MAX_WAIT_SECONDS, RATE_LIMIT_WAIT_SECONDS
@@ -25,8 +25,6 @@ log = logs.get(__name__)
 # A limit that comes this soon after the last one counts as the same trouble.
 REPEATS_WITHIN: Final = timedelta(hours=1)
 NOTE_EVERY_SECONDS: Final = 5.0
-# The number under which the App's own limit is kept.
-APP_ITSELF: Final = 0
 
 
 def _door() -> Select[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from bot.domain.values import CommandRecord, FileChange, Json, ModelReply, ModelRequest, ToolResult
 
@@ -48,8 +48,12 @@ class Rate:
     reset_at: datetime
 
 
+APP_ITSELF: Final = 0
+"""The number that the App's own calls have among the installations."""
+
+
 class Limits(Protocol):
-    """What GitHub lets each installation do; the App's own calls have the number 0. One for all workers."""
+    """What GitHub lets each installation do; the App's own calls are `APP_ITSELF`. One for all workers."""
 
     async def admit(self, installation_id: int, *, is_minting: bool = False) -> None:
         """Let a call pass; one that is minting a token is the App's own call, and passes its limit too.

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.domain.clock import Clock
-from bot.domain.ports import Limits
+from bot.domain.ports import APP_ITSELF, Limits
 from bot.domain.values import Json
 from bot.errors import (
     ConfigError,
@@ -27,7 +27,7 @@ from bot.errors import (
 from bot.github.faults import is_suspension
 from bot.github.repository import RepositoryApi
 from bot.github.tokens import Loan, Reach, Tokens, with_loan
-from bot.github.transport import APP_ITSELF, Credential, Transport
+from bot.github.transport import Credential, Transport
 from bot.github.values import AppIdentity, InstallationInfo, InstallationToken
 
 # GitHub refuses a JWT whose end is more than 10 minutes ahead, and advises 60 seconds for a slow clock:

@@ -11,7 +11,7 @@ from gidgethub import sansio
 from yarl import URL
 
 from bot.domain.clock import Clock
-from bot.domain.ports import Limits
+from bot.domain.ports import APP_ITSELF, Limits
 from bot.errors import Invalid, IssuewrightError, RateLimited, RetryLater
 from bot.github.faults import MOVED, Answer, Call, Moved, fault, hidden_limit, is_suspension, rate_of
 
@@ -23,8 +23,6 @@ REQUEST_TIMEOUT_SECONDS: Final = 15.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
 MAX_REDIRECTS: Final = 3
-# Whose calls those are that an App makes with its own key.
-APP_ITSELF: Final = 0
 
 ACCEPT_JSON: Final = "application/vnd.github+json"
 ACCEPT_RAW: Final = "application/vnd.github.raw+json"
