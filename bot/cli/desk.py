@@ -85,8 +85,6 @@ def only(found: Sequence[str], part: str, command: str) -> str:
     shown = one_line(part, max_chars=80)
     if not found and len(part) < MIN_PART_CHARS:
         raise UserError(f"{shown!r} is too little of an id; give {MIN_PART_CHARS} characters or more")
-    if not found and len(part) < MIN_PART_CHARS:
-        raise UserError(f"{shown!r} is too little of an id; give {MIN_PART_CHARS} characters or more")
     if not found:
         raise UserError(f"nothing has the id {shown!r}; `issuewright {command} list` shows what there is")
     raise UserError(f"{shown!r} may mean each of these; give more of the id:\n  " + "\n  ".join(found))

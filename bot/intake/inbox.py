@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.db.database import Database, is_sqlite
+from bot.db.database import Database
 from bot.db.deliveries import PART_BYTES, Accepted, IncomingDelivery
 from bot.db.inbox import Keep, Look, NotStored, Part, Work, Writer
 from bot.db.inbox_postgres import PostgresWriter
@@ -32,8 +32,9 @@ class Inbox:
 
     def __init__(self, database: Database) -> None:
         """Keep the database that is the truth; its writer begins with the first delivery."""
-        is_file = is_sqlite(str(database.engine.url))
-        self._writer: Writer = SqliteWriter(database.engine) if is_file else PostgresWriter(database)
+        self._writer: Writer = (
+            SqliteWriter(database.engine) if database.is_sqlite else PostgresWriter(database)
+        )
 
     async def store(self, delivery: IncomingDelivery) -> Accepted:
         """Commit *delivery*, or find the one that came before (same target and GUID, or same body).
