@@ -1,8 +1,18 @@
 """What every test may use, and which tests begin."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
+
+# Whoever starts the suite in the background ignores Ctrl-C for it and for all its children; the
+# children of tests are to take it. A handler of ours is back at the default in a new program.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+# The processes of pytest-xdist are measured, what tests start is not: it would take twice as long.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 pytest_plugins = ["tests.postgres", "tests.valkey"]
 _SLOW = [Path(__file__).parent / name for name in ("chaos", "system")]
