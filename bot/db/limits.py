@@ -14,6 +14,7 @@ from bot.db.scope import system_only
 from bot.db.tables import github_limits, installations
 from bot.db.turns import take_turn
 from bot.db.upsert import insert_or_update
+from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
 from bot.domain.ports import APP_ITSELF, Rate
 from bot.domain.values import Scope
@@ -90,7 +91,7 @@ async def block(
         if row is not None and row.blocked_until > now:
             closed_until: datetime = row.blocked_until
             return closed_until
-        after_seconds = min(RATE_LIMIT_WAIT_SECONDS * 2.0**strikes, RATE_LIMIT_MAX_WAIT_SECONDS)
+        after_seconds = backoff_seconds(RATE_LIMIT_WAIT_SECONDS, strikes, RATE_LIMIT_MAX_WAIT_SECONDS)
         strikes += 1
     until = now + timedelta(seconds=after_seconds)
     if row is not None and row.blocked_until > until:

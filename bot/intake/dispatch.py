@@ -14,6 +14,7 @@ from bot import logs
 from bot.db import backlog, deliveries
 from bot.db.database import Database
 from bot.db.deliveries import StoredDelivery
+from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
 from bot.domain.enums import DeliveryState
 from bot.domain.intents import Event, Intent, StartJob
@@ -175,7 +176,7 @@ class Dispatcher:
         if delivery.attempts + 1 >= MAX_ATTEMPTS:
             await self._close(delivery, DeliveryState.FAILED, why)
             return
-        backoff = min(self.backoff_seconds * 2.0**delivery.attempts, MAX_BACKOFF_SECONDS)
+        backoff = backoff_seconds(self.backoff_seconds, delivery.attempts, MAX_BACKOFF_SECONDS)
         wait = timedelta(seconds=backoff if after_seconds is None else after_seconds)
         async with self.database.write() as connection:
             await deliveries.postpone(

@@ -13,6 +13,7 @@ from bot import logs
 from bot.db import sweeping
 from bot.db.database import Database
 from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
 from bot.domain.enums import DeliveryState
 from bot.domain.values import Json, Scope
@@ -228,7 +229,7 @@ class Sweep:
         if one.tries + 1 >= MAX_TRIES:
             await self._give_up(one, str(error), swept, received_at)
             return
-        wait = min(FIRST_RETRY_SECONDS * 2.0**one.tries, MAX_RETRY_SECONDS)
+        wait = backoff_seconds(FIRST_RETRY_SECONDS, one.tries, MAX_RETRY_SECONDS)
         not_before = self.clock.now() + timedelta(seconds=wait)
         swept.later.append(Later(one.attempt, one.tries + 1, not_before))
         log.warning("sweep_postponed", guid=one.attempt.guid, why=str(error))

@@ -11,6 +11,7 @@ from bot import logs
 from bot.db import operations, tenants
 from bot.db.database import Database
 from bot.db.operations import Operation
+from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
 from bot.domain.values import Scope
 from bot.errors import LeaseLost, Permanent, RetryLater
@@ -103,7 +104,7 @@ class Outbox:
         if operation.attempts >= MAX_ATTEMPTS:
             await self._give_up(operation, str(error))
             return
-        backoff = min(self.backoff_seconds * 2.0**operation.attempts, MAX_BACKOFF_SECONDS)
+        backoff = backoff_seconds(self.backoff_seconds, operation.attempts, MAX_BACKOFF_SECONDS)
         wait = timedelta(seconds=error.after_seconds or backoff)
         async with self.database.write() as connection:
             await operations.postpone(

@@ -14,6 +14,7 @@ from bot import logs
 from bot.db import chores
 from bot.db.chores import ChoreTurn
 from bot.db.database import Database
+from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
 from bot.domain.values import Json, Scope
 from bot.errors import IssuewrightError, LeaseLost, RetryLater
@@ -138,7 +139,8 @@ class ChoreRunner:
 
     async def _fail(self, chore: Chore, turn: ChoreTurn, why: str, after_seconds: float | None) -> None:
         """Keep why, and when to try again: when GitHub says, else later with each failure."""
-        backoff = min(FIRST_RETRY_SECONDS * 2.0**turn.failures, max(chore.every_seconds, FIRST_RETRY_SECONDS))
+        most = max(chore.every_seconds, FIRST_RETRY_SECONDS)
+        backoff = backoff_seconds(FIRST_RETRY_SECONDS, turn.failures, most)
         seconds = min(max(after_seconds or 0.0, backoff), MAX_RETRY_SECONDS)
         now = self.clock.now()
         log.warning("chore_failed", why=why, failures=turn.failures + 1, wait_seconds=round(seconds, 1))

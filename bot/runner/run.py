@@ -15,6 +15,7 @@ from bot import logs
 from bot.db import jobs, schedule, trouble
 from bot.db.database import Database
 from bot.db.schedule import MAX_CRASHES_WITHOUT_PROGRESS
+from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
 from bot.domain.enums import Cause, Phase
 from bot.domain.values import ClaimedJob, Scope
@@ -33,7 +34,6 @@ MAX_BACKOFF_SECONDS: Final = 300.0
 MAX_WAIT: Final = timedelta(hours=24)
 """How long a job waits for a GitHub or a model that is away before it ends with that."""
 TROUBLE_SECONDS: Final = 1.0
-_MAX_DOUBLINGS: Final = 20
 _PROBE_BACKOFFS: Final = 12
 _FULL: Final = "The worker's machine has no room left on its disk"
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
@@ -175,8 +175,8 @@ class Runner:
     async def _give_back(self, job: ClaimedJob, error: RetryLater) -> None:
         """Let the job wait; an attempt is lost unless GitHub or the model is away."""
         waits, _ = await self._waited(job)
-        doublings = min(waits + 1 if error.is_away else job.attempts, _MAX_DOUBLINGS)
-        backoff = min(self.times.backoff_seconds * 2.0**doublings, MAX_BACKOFF_SECONDS)
+        doublings = waits + 1 if error.is_away else job.attempts
+        backoff = backoff_seconds(self.times.backoff_seconds, doublings, MAX_BACKOFF_SECONDS)
         seconds = max(error.after_seconds or 0.0, backoff) * (1 + self.jitter() / 2)
         try:
             if await self._is_frozen(job) and await self._is_exhausted(job, error):

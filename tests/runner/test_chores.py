@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from sqlalchemy import update
 
-from bot.db import chores
+from bot.db import chores, upkeep_tables
 from bot.db.chores import ChoreFacts
 from bot.db.database import Database
 from bot.domain.values import Scope
@@ -69,6 +70,18 @@ async def test_a_chore_that_fails_keeps_its_words_and_is_tried_again_later_each_
     assert waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
     found = await stands(database)
     assert (found.error, found.failures) == ("GitHub cannot be reached", 6)
+
+
+async def test_a_chore_that_failed_for_months_is_still_tried(database: Database, clock: ManualClock) -> None:
+    async def fail(_: Turn) -> None:
+        raise RetryLater("GitHub cannot be reached")
+
+    runner = ChoreRunner(database, clock, "w1")
+    await runner.turn(make_chore(fail))
+    async with database.write() as connection:
+        await connection.execute(update(upkeep_tables.chores).values(failures=2_000, wake_at=clock.now()))
+    assert await runner.turn(make_chore(fail))
+    assert waits_seconds(await stands(database), clock) == EVERY_SECONDS
 
 
 async def test_a_limit_of_github_is_waited_for(database: Database, clock: ManualClock) -> None:
