@@ -6,7 +6,7 @@ from typing import Any, Final
 from bot.domain.values import Json
 from bot.github.line import RepositoryLine, segment
 from bot.github.paths import checked_branch, checked_sha
-from bot.github.values import PullInfo, ReviewComment, ReviewInfo
+from bot.github.values import PostInfo, PullInfo, ReviewComment
 
 MAX_PULL_PAGES: Final = 5
 MAX_REVIEW_PAGES: Final = 30
@@ -44,18 +44,18 @@ class PullCalls(RepositoryLine):
         }
         return await self._write("POST", "/pulls", PullInfo.from_json, {}, asked)
 
-    async def reviews(self, number: int) -> list[ReviewInfo]:
+    async def reviews(self, number: int) -> list[PostInfo]:
         """All reviews of a pull request, oldest first."""
         return await self._pages(
             "/pulls/{number}/reviews?per_page=100",
-            ReviewInfo.from_json,
+            PostInfo.from_json,
             {"number": segment(number)},
             MAX_REVIEW_PAGES,
         )
 
     async def create_review(
         self, number: int, body: str, commit_sha: str, comments: Sequence[ReviewComment]
-    ) -> ReviewInfo:
+    ) -> PostInfo:
         """Comment on a pull request as it stood at *commit_sha*; never approves or asks for changes.
 
         Raises:
@@ -68,7 +68,7 @@ class PullCalls(RepositoryLine):
             "comments": [comment.to_json() for comment in comments],
         }
         return await self._write(
-            "POST", "/pulls/{number}/reviews", ReviewInfo.from_json, {"number": segment(number)}, asked
+            "POST", "/pulls/{number}/reviews", PostInfo.from_json, {"number": segment(number)}, asked
         )
 
 

@@ -9,7 +9,7 @@ from bot.domain.values import Json
 from bot.errors import Invalid, NotFound, RetryLater
 from bot.github.line import RepositoryLine, id_of, segment
 from bot.github.paths import is_login
-from bot.github.values import CommentInfo, IssueInfo
+from bot.github.values import IssueInfo, PostInfo
 from bot.limits import PAGE_SIZE
 
 # A thread holds at most 2,500 comments; a page at most 100.
@@ -33,7 +33,7 @@ class ThreadCalls(RepositoryLine):
             raise NotFound(f"issue {number} was moved to another repository")
         return found
 
-    async def comments(self, number: int, since: datetime | None = None) -> list[CommentInfo]:
+    async def comments(self, number: int, since: datetime | None = None) -> list[PostInfo]:
         """The comments of a thread that were made or changed since then, oldest first; all without it.
 
         Where one is deleted while we turn the pages, another moves to a page that was read already: more
@@ -52,12 +52,12 @@ class ThreadCalls(RepositoryLine):
                 return found
         raise RetryLater(f"the comments of thread {number} change while they are read")
 
-    async def _comments(self, number: int, since: datetime | None) -> list[CommentInfo]:
+    async def _comments(self, number: int, since: datetime | None) -> list[PostInfo]:
         """One reading of all pages."""
         variables = {"number": segment(number), **({"since": _instant(since)} if since else {})}
         return await self._pages(
             "/issues/{number}/comments?per_page=100{&since}",
-            CommentInfo.from_json,
+            PostInfo.from_json,
             variables,
             MAX_COMMENT_PAGES,
         )
@@ -75,22 +75,22 @@ class ThreadCalls(RepositoryLine):
             place, variables = "/issues/{id}/reactions", {"id": segment(number or 0)}
         return await self._write("POST", place, id_of, variables, {"content": content})
 
-    async def create_comment(self, number: int, body: str) -> CommentInfo:
+    async def create_comment(self, number: int, body: str) -> PostInfo:
         """Write a new comment in a thread."""
         return await self._write(
             "POST",
             "/issues/{number}/comments",
-            CommentInfo.from_json,
+            PostInfo.from_json,
             {"number": segment(number)},
             {"body": body},
         )
 
-    async def edit_comment(self, comment_id: int, body: str) -> CommentInfo:
+    async def edit_comment(self, comment_id: int, body: str) -> PostInfo:
         """Replace the text of a comment of ours."""
         return await self._write(
             "PATCH",
             "/issues/comments/{id}",
-            CommentInfo.from_json,
+            PostInfo.from_json,
             {"id": segment(comment_id)},
             {"body": body},
         )

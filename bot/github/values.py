@@ -137,8 +137,8 @@ def _label_name(label: Json | str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class CommentInfo:
-    """A comment of a thread; `author_id` is 0 when the account is gone."""
+class PostInfo:
+    """A comment of a thread or a review of a pull request; `author_id` is 0 when the account is gone."""
 
     id: int
     author_id: int
@@ -146,8 +146,8 @@ class CommentInfo:
     url: str
 
     @classmethod
-    def from_json(cls, data: Json) -> "CommentInfo":
-        """Read one issue comment."""
+    def from_json(cls, data: Json) -> "PostInfo":
+        """Read one issue comment or one review."""
         user = data["user"]
         return cls(
             id=int(data["id"]),
@@ -213,27 +213,6 @@ class TreeEntry:
         """The form that `POST …/git/trees` takes."""
         entry: Json = {"path": self.path, "mode": self.mode, "type": "blob"}
         return {**entry, "sha": None} if self.content is None else {**entry, "content": self.content}
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewInfo:
-    """A review of a pull request; `author_id` is 0 when the account is gone."""
-
-    id: int
-    author_id: int
-    body: str
-    url: str
-
-    @classmethod
-    def from_json(cls, data: Json) -> "ReviewInfo":
-        """Read one review."""
-        user = data["user"]
-        return cls(
-            id=int(data["id"]),
-            author_id=int(user["id"]) if user is not None else 0,
-            body=str(data.get("body") or ""),
-            url=str(data["html_url"]),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from bot.domain import markers
 from bot.domain.values import Json
 from bot.errors import Permanent
 from bot.github.repository import RepositoryApi
+from bot.github.values import PostInfo
 from bot.publish.sanitize import sanitize
 
 # The second try of a text that GitHub calls too long: below 64 KiB whatever its characters are.
@@ -29,6 +31,11 @@ class Hand:
     marker_key: bytes
     bot_user_id: int
     app_id: int
+
+    def wrote(self, post: PostInfo, key: str) -> bool:
+        """Whether *post* is our write of that operation key: a copied marker of another author is not."""
+        is_ours = post.author_id == self.bot_user_id
+        return is_ours and markers.has_marker(post.body, self.marker_key, key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,7 @@ class Comment:
         return [
             Remote(comment.id, comment.url)
             for comment in await api.comments(draft.payload["number"], since)
-            if comment.author_id == hand.bot_user_id
-            and markers.has_marker(comment.body, hand.marker_key, draft.key)
+            if hand.wrote(comment, draft.key)
         ]
 
     async def send(self, api: RepositoryApi, draft: Draft, hand: Hand) -> Remote:

@@ -18,8 +18,7 @@ class Review:
     async def look(self, api: RepositoryApi, draft: Draft, hand: Hand) -> Remote | None:
         """Our own review with this operation's marker; of several the oldest."""
         for review in await api.reviews(draft.payload["number"]):
-            is_ours = review.author_id == hand.bot_user_id
-            if is_ours and markers.has_marker(review.body, hand.marker_key, draft.key):
+            if hand.wrote(review, draft.key):
                 return Remote(review.id, review.url)
         return None
 
