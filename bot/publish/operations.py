@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from bot import logs
-from bot.db import operations
+from bot.db import operations, tenants
 from bot.db.database import Database
 from bot.db.operations import OPEN_STATES, Operation
 from bot.domain.clock import Clock
@@ -85,6 +85,21 @@ class Publisher:
                 continue
             return await self._done(operation, write, remote, lease)
         raise RetryLater(f"GitHub gave no clear answer to a {operation.kind.value}")
+
+    async def repository_of(self, operation: Operation) -> str:
+        """The name now (`owner/name`) of the repository that an operation writes to.
+
+        Raises:
+            Permanent: The installation no longer serves it.
+        """
+        scope = Scope(operation.organization_id)
+        async with self.database.read() as connection:
+            tenant = await tenants.tenant_of(
+                scope, connection, operation.installation_id, operation.repository_id
+            )
+        if tenant is None:
+            raise Permanent("the installation no longer serves this repository")
+        return tenant.repository.full_name
 
     async def remove_copies(self, operation: Operation, api: RepositoryApi) -> int:
         """Delete the comments of ours that landed beside the one that *operation* knows; how many.

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from bot import logs
-from bot.db import operations, tenants
+from bot.db import operations
 from bot.db.database import Database
 from bot.db.operations import Operation
 from bot.domain.backoff import backoff_seconds
@@ -82,16 +82,7 @@ class Outbox:
 
     async def _send(self, operation: Operation, loan: Loan) -> None:
         try:
-            async with self.database.read() as connection:
-                tenant = await tenants.tenant_of(
-                    Scope(operation.organization_id),
-                    connection,
-                    operation.installation_id,
-                    operation.repository_id,
-                )
-            if tenant is None:
-                raise Permanent("the installation no longer serves this repository")
-            api = self.app.repository(tenant.repository.full_name, loan)
+            api = self.app.repository(await self.publisher.repository_of(operation), loan)
             await self.publisher.perform(operation, api, OwnRow())
         except LeaseLost:
             log.info("write_left_to_another", key=operation.key)

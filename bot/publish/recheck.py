@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from bot import logs
-from bot.db import operations, tenants
+from bot.db import operations
 from bot.db.database import Database
 from bot.db.operations import Operation
 from bot.domain.clock import Clock
@@ -54,16 +54,8 @@ class Recheck:
         return removed
 
     async def _remove(self, operation: Operation) -> int:
-        async with self.database.read() as connection:
-            tenant = await tenants.tenant_of(
-                Scope(operation.organization_id),
-                connection,
-                operation.installation_id,
-                operation.repository_id,
-            )
-        if tenant is None:
-            return 0
+        name = await self.publisher.repository_of(operation)
         permissions = WRITES[operation.kind].permissions
         async with self.app.lend(operation.installation_id, operation.repository_id, permissions) as loan:
-            api = self.app.repository(tenant.repository.full_name, loan)
+            api = self.app.repository(name, loan)
             return await self.publisher.remove_copies(operation, api)
