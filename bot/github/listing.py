@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from bot.domain.values import RepositoryRef
-from bot.errors import Invalid
 from bot.github.app import GitHubApp
 from bot.github.tokens import Loan
 from bot.github.values import InstallationInfo, RepositoryInfo
+from bot.github.whole import whole
 
 PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 100
@@ -46,14 +46,9 @@ class Listing:
             return await self._whole("/installation/repositories", _repositories, loan)
 
     async def _whole(self, path: str, parse: Callable[[Any], list[Item]], loan: Loan | None) -> list[Item]:
-        found: list[Item] = []
-        place: str | None = f"{path}?per_page={self._page_size}"
-        for _ in range(MAX_PAGES):
-            if place is None:
-                return found
-            items, place = await self._app.page(place, parse, loan=loan)
-            found += items
-        raise Invalid(f"GitHub lists more than {MAX_PAGES} pages: GET {path}")
+        """All pages, each signed for anew: a walk may take longer than a credential lasts."""
+        first = f"{path}?per_page={self._page_size}"
+        return await whole(lambda place: self._app.page(place, parse, loan=loan), first, MAX_PAGES)
 
 
 def _installations(page: Any) -> list[InstallationInfo]:

@@ -14,6 +14,7 @@ from bot.domain.clock import Clock
 from bot.domain.ports import APP_ITSELF, Limits
 from bot.errors import Invalid, IssuewrightError, RateLimited, RetryLater
 from bot.github.faults import MOVED, Answer, Call, Moved, fault, hidden_limit, is_suspension, rate_of
+from bot.github.whole import whole
 
 # https://docs.github.com/en/rest/about-the-rest-api/api-versions
 API_VERSION: Final = "2022-11-28"
@@ -146,15 +147,10 @@ class Transport(gidgethub_abc.GitHubAPI):
         def read(page: Any) -> list[Result]:
             return [parse(item) for item in _list(page if member is None else page[member])]
 
-        found: list[Result] = []
-        place = path
-        for _ in range(max_pages):
-            items, following = await self._ask_page("GET", place, variables, credential, b"")
-            found += self._shaped(Call("GET", path), read, items)
-            if following is None:
-                return found
-            place = following
-        raise Invalid(f"GitHub lists more than {max_pages} pages: GET {path}")
+        async def turn(place: str) -> tuple[list[Result], str | None]:
+            return await self.page(place, read, credential=credential, variables=variables)
+
+        return await whole(turn, path, max_pages)
 
     async def raw(
         self, path: str, *, credential: Credential, variables: Mapping[str, str], max_bytes: int
