@@ -1,10 +1,27 @@
 """Which deliveries are dispatched next: in order within a thread, in turn between installations."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, Final
+from itertools import chain, zip_longest
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Integer, Select, Text, bindparam, case, func, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.columns import UtcTimestamp
@@ -15,21 +32,19 @@ from bot.db.turns import take_turn
 from bot.domain.enums import DeliveryState
 from bot.domain.values import Scope
 
-WINDOW = 2_000
-"""How many of the oldest are ordered; whatever comes behind them waits for its place among these."""
-MAX_BLOCKING_ATTEMPTS = 3
+WINDOW: Final = 2_000
+"""How many of an installation's oldest are ordered; what comes behind them waits for its place there."""
+MAX_BLOCKING_ATTEMPTS: Final = 3
 """A delivery that failed so often no longer holds up the later ones of its thread."""
-_COLUMNS = (
-    "id",
-    "event",
-    "action",
-    "payload",
-    "attempts",
-    "installation_id",
-    "repository",
-    "number",
-    "parts",
-)
+Installation: TypeAlias = int | None
+"""Whose turn it is; None: all deliveries that name no installation."""
+_NAMES = ["id", "event", "action", "payload", "attempts", "installation_id", "repository", "number", "parts"]
+# Written out, not bound: with a parameter no planner knows that the index of those that wait will do.
+_WAITS: Final = deliveries.c.state == literal_column(f"'{DeliveryState.RECEIVED.value}'")
+
+
+def _everyone(_: Installation) -> int:
+    return WINDOW
 
 
 async def take(
@@ -40,8 +55,14 @@ async def take(
     until: datetime,
     limit: int,
     without: Collection[str] = (),
+    served: Mapping[Installation, int] | None = None,
+    room: Callable[[Installation], int] = _everyone,
 ) -> list[StoredDelivery]:
     """At most *limit* deliveries to dispatch now, at most one of a thread, *without* those at work here.
+
+    Each installation in its turn: first whoever has the lowest number in *served*, then whoever waits
+    longest; *room* says how many more of one may be at work here. However much one of them has waiting,
+    or put off, the others do not wait for it.
 
     On Postgres they are ours until *until*: another worker gets others, and takes these up after that.
     On SQLite nothing is written; there another worker does the work twice, and `finish` lets one be
@@ -53,52 +74,96 @@ async def take(
         # What is lost here in a power cut is only whose turn it was.
         await connection.execute(text("SET LOCAL synchronous_commit TO OFF"))
         await take_turn(connection, "dispatch")
-    asked = {"now": now, "without": list(without), "most": limit}
-    chosen = [StoredDelivery(*row) for row in await connection.execute(_NEXT, asked)]
+    turns: list[list[str]] = []
+    for installation in await _waiting(connection, served or {}):
+        most = min(room(installation), limit)
+        if most > 0 and len(turns) < limit:
+            asked = {"now": now, "without": list(without), "most": most, "installation": installation}
+            heads = _HEADS if installation is not None else _HEADS_OF_NONE
+            turns.append(list(await connection.scalars(heads, asked)))
+            turns = [turn for turn in turns if turn]
+    dealt = chain.from_iterable(zip_longest(*turns))
+    chosen = [delivery_id for delivery_id in dealt if delivery_id is not None][:limit]
     if is_shared and chosen:
-        mine = deliveries.c.id.in_([one.id for one in chosen])
-        is_open = deliveries.c.state == DeliveryState.RECEIVED
-        await connection.execute(update(deliveries).where(mine, is_open).values(wake_at=until))
-    return chosen
+        mine = deliveries.c.id.in_(chosen)
+        await connection.execute(update(deliveries).where(mine, _WAITS).values(wake_at=until))
+    return await _rows(connection, chosen)
 
 
 async def release(scope: Scope, connection: AsyncConnection, delivery_ids: Collection[str]) -> None:
     """Give back what was taken and not dispatched; what has ended meanwhile is left alone."""
     system_only(scope)
-    mine = deliveries.c.id.in_(delivery_ids), deliveries.c.state == DeliveryState.RECEIVED
-    await connection.execute(update(deliveries).where(*mine).values(wake_at=None))
+    mine = deliveries.c.id.in_(delivery_ids)
+    await connection.execute(update(deliveries).where(mine, _WAITS).values(wake_at=None))
 
 
-def _next() -> Select[tuple[Any, ...]]:
-    """The first delivery of each thread, installations taking turns, the oldest first.
+async def _waiting(connection: AsyncConnection, served: Mapping[Installation, int]) -> list[Installation]:
+    """The installations of which something waits, the next one first."""
+    found = (await connection.execute(_FIRSTS)).all()
+    in_turn = sorted(found, key=lambda row: (served.get(row.installation, 0), row.first))
+    return [row.installation for row in in_turn]
 
-    Built once: it is asked at each ring.
+
+async def _rows(connection: AsyncConnection, chosen: list[str]) -> list[StoredDelivery]:
+    """The deliveries *chosen*, in that order."""
+    if not chosen:
+        return []
+    statement = select(*(deliveries.c[name] for name in _NAMES)).where(deliveries.c.id.in_(chosen))
+    found = {row.id: StoredDelivery(*row) for row in await connection.execute(statement)}
+    return [found[delivery_id] for delivery_id in chosen]
+
+
+def _firsts() -> Any:
+    """Each installation of which something waits, and its oldest delivery.
+
+    From one to the next in the index, so that it takes as many steps as there are installations.
     """
-    now = bindparam("now", type_=UtcTimestamp)
-    without = bindparam("without", type_=Text, expanding=True)
-    names = ("id", "received_at", "wake_at", "attempts", "installation_id", "repository", "number")
+    installation = deliveries.c.installation_id
+    least = select(func.min(installation).label("id")).where(_WAITS)
+    who = least.cte("who", recursive=True)
+    beyond = select(func.min(installation)).where(_WAITS, installation > who.c.id).scalar_subquery()
+    who = who.union_all(select(beyond).where(who.c.id.is_not(None)))
+    return union_all(
+        select(who.c.id.label("installation"), _oldest(installation == who.c.id).label("first")).where(
+            who.c.id.is_not(None)
+        ),
+        select(null().cast(BigInteger), _oldest(installation.is_(None))).where(
+            _oldest(installation.is_(None)).is_not(None)
+        ),
+    )
+
+
+def _oldest(whose: ColumnElement[bool]) -> Any:
+    """The id of the oldest one that waits; ids are in the order of arrival."""
+    of_them = select(deliveries.c.id).where(_WAITS, whose).order_by(deliveries.c.id).limit(1)
+    return of_them.correlate_except(deliveries).scalar_subquery()
+
+
+def _heads(whose: ColumnElement[bool]) -> Select[tuple[str]]:
+    """The first delivery of each of an installation's threads, the oldest first."""
+    names = ("id", "wake_at", "attempts", "repository", "number")
     oldest = (
         select(*(deliveries.c[name] for name in names))
-        .where(deliveries.c.state == DeliveryState.RECEIVED)
-        .order_by(deliveries.c.received_at, deliveries.c.id)
+        .where(_WAITS, whose)
+        .order_by(deliveries.c.id)
         .limit(WINDOW)
         .subquery()
     )
     is_alone = or_(oldest.c.number.is_(None), oldest.c.attempts >= MAX_BLOCKING_ATTEMPTS)
     thread = (oldest.c.repository, oldest.c.number, case((is_alone, oldest.c.id), else_=None))
-    age = (oldest.c.received_at, oldest.c.id)
-    place = func.row_number().over(partition_by=thread, order_by=age)
+    place = func.row_number().over(partition_by=thread, order_by=oldest.c.id)
     heads = select(oldest, place.label("place")).subquery()
-    is_due = or_(heads.c.wake_at.is_(None), heads.c.wake_at <= now)
-    age = (heads.c.received_at, heads.c.id)
-    turn = func.row_number().over(partition_by=heads.c.installation_id, order_by=age)
+    is_due = or_(heads.c.wake_at.is_(None), heads.c.wake_at <= bindparam("now", type_=UtcTimestamp))
+    is_here = heads.c.id.in_(bindparam("without", type_=Text, expanding=True))
     return (
-        select(*(deliveries.c[name] for name in _COLUMNS))
-        .join(heads, heads.c.id == deliveries.c.id)
-        .where(heads.c.place == 1, is_due, heads.c.id.not_in(without))
-        .order_by(turn, *age)
+        select(heads.c.id)
+        .where(heads.c.place == 1, is_due, ~is_here)
+        .order_by(heads.c.id)
         .limit(bindparam("most", type_=Integer))
     )
 
 
-_NEXT: Final = _next()
+# Built once: they are asked at each ring.
+_FIRSTS: Final = _firsts()
+_HEADS: Final = _heads(deliveries.c.installation_id == bindparam("installation", type_=BigInteger))
+_HEADS_OF_NONE: Final = _heads(deliveries.c.installation_id.is_(None))

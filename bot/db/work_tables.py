@@ -1,5 +1,7 @@
 """Our own tables on the work: deliveries, runs, transcript, operations, money, events."""
 
+from typing import Final
+
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text, text
 
 from bot.db.columns import (
@@ -54,10 +56,19 @@ deliveries = Table(
     Column("dispatchedAt", UtcTimestamp, key="dispatched_at"),
     Index("deliveries_targetType_targetId_guid_key", "target_type", "target_id", "guid", unique=True),
     Index("deliveries_digest_key", "digest", unique=True),
-    Index(None, "state", "received_at"),
     Index(None, "received_at"),
     Index(None, "event", "state"),
     schema=OWN_SCHEMA,
+)
+
+# Of those that wait alone: which installation's turn it is, and its oldest (see `bot.db.backlog`).
+_waits: Final = text(f"state = '{DeliveryState.RECEIVED.value}'")
+Index(
+    "deliveries_waiting_idx",
+    deliveries.c.installation_id,
+    deliveries.c.id,
+    postgresql_where=_waits,
+    sqlite_where=_waits,
 )
 
 workers = Table(

@@ -1,6 +1,7 @@
 """From a stored delivery to what it changes: route it, ask the gate, apply its intents at once."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -25,8 +26,11 @@ from bot.intake.reading import LargeBodies, read
 log = logs.get(__name__)
 
 DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-AT_ONCE = 8
+AT_ONCE = 10
 """How many deliveries one worker dispatches at the same time."""
+MOST_OF_ONE = 8
+"""How many of these may be of one installation: where all its calls hang, the others still have places."""
+MAX_REMEMBERED = 10_000
 HOLD_SECONDS = 60.0
 """How long a delivery that a worker took is kept from the others."""
 LEFT_SECONDS = 1.0
@@ -66,6 +70,8 @@ class Dispatcher:
     backoff_seconds: float
     hold_seconds: float = HOLD_SECONDS
     _at_work: "dict[str, asyncio.Task[None]]" = field(default_factory=dict, init=False)
+    _whose: dict[str, int | None] = field(default_factory=dict, init=False)
+    _served: dict[int | None, int] = field(default_factory=dict, init=False)
     _large: LargeBodies = field(default_factory=LargeBodies, init=False)
 
     async def fill(self, when_done: Callable[[], None]) -> int:
@@ -98,6 +104,7 @@ class Dispatcher:
         free = AT_ONCE - len(self._at_work)
         taken = await self._take(free, without) if free else []
         for delivery in taken:
+            self._serve(delivery)
             task = asyncio.create_task(self._guarded(delivery))
             self._at_work[delivery.id] = task
             task.add_done_callback(partial(self._leave, delivery.id, when_done))
@@ -105,6 +112,7 @@ class Dispatcher:
 
     async def _take(self, limit: int, without: Collection[str]) -> list[StoredDelivery]:
         now = self.clock.now()
+        busy = Counter(self._whose.values())
         transaction = self.database.read if self.database.is_sqlite else self.database.write
         async with transaction() as connection:
             return await backlog.take(
@@ -114,10 +122,21 @@ class Dispatcher:
                 until=now + timedelta(seconds=self.hold_seconds),
                 limit=limit,
                 without=[*self._at_work, *without],
+                served=self._served,
+                room=lambda installation: MOST_OF_ONE - busy[installation],
             )
 
+    def _serve(self, delivery: StoredDelivery) -> None:
+        """Put its installation last: whoever was never served goes first."""
+        installation = self._whose[delivery.id] = delivery.installation_id
+        last = next(reversed(self._served.values()), 0)
+        self._served.pop(installation, None)
+        self._served[installation] = last + 1
+        if len(self._served) > MAX_REMEMBERED:
+            del self._served[next(iter(self._served))]
+
     def _leave(self, delivery_id: str, when_done: Callable[[], None], _task: "asyncio.Task[None]") -> None:
-        del self._at_work[delivery_id]
+        del self._at_work[delivery_id], self._whose[delivery_id]
         when_done()
 
     async def _guarded(self, delivery: StoredDelivery) -> None:

@@ -67,10 +67,22 @@ def upgrade() -> None:
     for table, names in INDEXES:
         op.create_index(f"{table}_{'_'.join(names)}_idx", table, names, schema=_own())
     _schedule()
+    op.drop_index("deliveries_state_receivedAt_idx", "deliveries", schema=_own())
+    waits = sa.text("state = 'RECEIVED'")
+    op.create_index(
+        "deliveries_waiting_idx",
+        "deliveries",
+        ["installationId", "id"],
+        schema=_own(),
+        postgresql_where=waits,
+        sqlite_where=waits,
+    )
 
 
 def downgrade() -> None:
     """Take them away again."""
+    op.drop_index("deliveries_waiting_idx", "deliveries", schema=_own())
+    op.create_index("deliveries_state_receivedAt_idx", "deliveries", ["state", "receivedAt"], schema=_own())
     for names, _column in PARTIAL_INDEXES:
         op.drop_index(f"job_runs_{'_'.join(names)}_idx", "job_runs", schema=_own())
     op.create_index("job_runs_leaseUntil_idx", "job_runs", ["leaseUntil"], schema=_own())

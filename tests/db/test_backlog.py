@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
-from bot.db import backlog, deliveries
+import pytest
+from sqlalchemy import bindparam, event, text, update
+
+from bot.db import backlog, deliveries, tables
 from bot.db.backlog import MAX_BLOCKING_ATTEMPTS
 from bot.db.database import Database
 from bot.db.deliveries import IncomingDelivery, StoredDelivery
@@ -15,7 +19,7 @@ SYSTEM = Scope.system()
 SECOND = timedelta(seconds=1)
 
 
-def delivery(second: int, *, installation: int = 1, number: int | None = None) -> IncomingDelivery:
+def delivery(second: int, *, installation: int | None = 1, number: int | None = None) -> IncomingDelivery:
     return IncomingDelivery(
         target_type="integration",
         target_id="1",
@@ -48,6 +52,60 @@ async def test_an_installation_that_floods_us_waits_for_the_others(database: Dat
     await stored(database, delivery(5, installation=2))
     await stored(database, delivery(6, installation=3))
     assert names(await take(database, 4)) == ["e0", "e5", "e6", "e1"]
+
+
+async def test_whoever_was_served_last_goes_last(database: Database) -> None:
+    for installation in (1, 2, 3, None):
+        await stored(database, delivery(installation or 9, installation=installation))
+    async with database.write() as connection:
+        served = {1: 4, None: 3, 2: 7}
+        found = await backlog.take(SYSTEM, connection, now=NOW, until=NOW, limit=9, served=served)
+    assert names(found) == ["e3", "e9", "e1", "e2"]
+
+
+async def test_one_installation_gets_no_more_than_there_is_room_for(database: Database) -> None:
+    for second in range(6):
+        await stored(database, delivery(second, installation=1 + second % 2))
+    async with database.write() as connection:
+        room: dict[int | None, int] = {1: 0, 2: 2}
+        found = await backlog.take(SYSTEM, connection, now=NOW, until=NOW, limit=9, room=room.__getitem__)
+    assert names(found) == ["e1", "e3"]
+
+
+async def test_however_much_an_installation_has_put_off_no_other_waits_for_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its window is full of what GitHub's limit put off until tomorrow."""
+    monkeypatch.setattr(backlog, "WINDOW", 3)
+    whose = tables.deliveries.c.installation_id == bindparam("installation")
+    monkeypatch.setattr(backlog, "_HEADS", backlog._heads(whose))
+    for second in range(5):
+        await stored(database, delivery(second, installation=1))
+    async with database.write() as connection:
+        await connection.execute(update(tables.deliveries).values(wake_at=NOW + timedelta(days=1)))
+    await stored(database, delivery(5, installation=2))
+    assert names(await take(database)) == ["e5"]
+
+
+async def test_the_way_to_the_next_one_goes_by_the_index_of_those_that_wait(database: Database) -> None:
+    for second in range(20):
+        await stored(database, delivery(second, installation=1 + second % 3))
+    explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+
+    def ask_for_the_plan(*call: Any) -> tuple[str, Any]:
+        return explain + call[2], call[3]
+
+    asked = {"now": NOW, "without": [], "most": 3, "installation": 1}
+    async with database.write() as connection:
+        if not database.is_sqlite:
+            await connection.execute(text("SET LOCAL enable_seqscan TO off"))
+        event.listen(database.engine.sync_engine, "before_cursor_execute", ask_for_the_plan, retval=True)
+        plans = [
+            [tuple(row) for row in (await connection.execute(statement, values)).cursor.fetchall()]
+            for statement, values in ((backlog._FIRSTS, {}), (backlog._HEADS, asked))
+        ]
+    for plan in plans:
+        assert "deliveries_waiting_idx" in str(plan)
 
 
 async def test_only_the_first_of_a_thread_is_given_out(database: Database) -> None:

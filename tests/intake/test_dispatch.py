@@ -63,6 +63,7 @@ class Post:
     async def deliver(self, payload: object, event: str = "issues", action: str | None = "labeled") -> str:
         """Store a delivery as the web process does; its id."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        said = payload if isinstance(payload, dict) else {}
         self.stored += 1
         self.clock.advance(0.01)
         delivery = IncomingDelivery(
@@ -73,11 +74,11 @@ class Post:
             action=action,
             digest=hashlib.sha256(body + bytes([self.stored])).hexdigest(),
             payload=body,
-            installation_id=None,
+            installation_id=said.get("installation", {}).get("id"),
             received_at=self.clock.now(),
             state=DeliveryState.RECEIVED,
             repository="octo/shop",
-            number=payload["issue"]["number"] if isinstance(payload, dict) and "issue" in payload else None,
+            number=said.get("issue", {}).get("number"),
         )
         return (await stored(self.database, delivery)).delivery_id
 
@@ -105,9 +106,10 @@ def post(database: Database) -> Post:
     return Post(database, clock, applier, Dispatcher(database, route, applier, clock, BACKOFF_SECONDS))
 
 
-def labeled(number: int = 7) -> dict[str, Any]:
+def labeled(number: int = 7, *, installation_id: int = payloads.INSTALLATION_ID) -> dict[str, Any]:
     """The label `agent` is put on an issue."""
-    return payloads.issues_event("labeled", label="agent", of=payloads.issue(number=number))
+    issue = payloads.issue(number=number)
+    return payloads.issues_event("labeled", label="agent", of=issue, installation_id=installation_id)
 
 
 async def test_the_deliveries_of_a_thread_are_applied_in_the_order_in_which_they_came(post: Post) -> None:
