@@ -13,7 +13,7 @@ from bot.cli import times
 from bot.cli.desk import SYSTEM, Desk
 from bot.cli.document import as_document
 from bot.cli.table import Cell, Column
-from bot.cli.terminal import EXIT_FAILED, EXIT_OK, say
+from bot.cli.terminal import EXIT_FAILED, EXIT_OK
 from bot.cli.visible import one_line
 from bot.db import deliveries, delivery_log
 from bot.db.delivery_log import DeliveryFilter, DeliveryJob, DeliveryLine
@@ -67,17 +67,9 @@ async def _list(arguments: argparse.Namespace, desk: Desk) -> int:
             limit=arguments.limit + 1,
         )
         found = await delivery_log.recent(SYSTEM, connection, chosen)
-    shown = found[: arguments.limit]
-    if desk.is_json:
-        desk.screen.document(as_document(shown))
-        return EXIT_OK
-    if not shown:
-        say("No delivery was found.")
-        return EXIT_OK
-    desk.screen.table(_COLUMNS, [_row(line, desk) for line in shown])
-    if len(found) > len(shown):
-        say(f"\nThere are more; they begin with: issuewright deliveries list --after {shown[-1].id}")
-    return EXIT_OK
+    return desks.lists(
+        desk, found, arguments.limit, columns=_COLUMNS, row=_row, command="deliveries", one="delivery"
+    )
 
 
 def _row(line: DeliveryLine, desk: Desk) -> list[Cell]:

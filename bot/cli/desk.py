@@ -10,13 +10,15 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot.cli.document import as_document
 from bot.cli.screen import Screen
-from bot.cli.terminal import EXIT_FAILED, EXIT_MISUSED
+from bot.cli.table import Column, Row
+from bot.cli.terminal import EXIT_FAILED, EXIT_MISUSED, EXIT_OK, say
 from bot.cli.visible import one_line
 from bot.config import Role, Settings, load, masked_url
 from bot.db import revision
@@ -51,6 +53,15 @@ class Desk:
         return self.now - timedelta(seconds=seconds)
 
 
+class HasId(Protocol):
+    """A line of a list."""
+
+    @property
+    def id(self) -> str:
+        """By which a later list goes on behind it."""
+
+
+Line = TypeVar("Line", bound=HasId)
 Work: TypeAlias = Callable[[Desk], Coroutine[Any, Any, int]]
 
 
@@ -88,6 +99,29 @@ def only(found: Sequence[str], part: str, command: str) -> str:
     if not found:
         raise UserError(f"nothing has the id {shown!r}; `issuewright {command} list` shows what there is")
     raise UserError(f"{shown!r} may mean each of these; give more of the id:\n  " + "\n  ".join(found))
+
+
+def lists(
+    desk: Desk,
+    found: Sequence[Line],
+    limit: int,
+    *,
+    columns: Sequence[Column],
+    row: Callable[[Line, Desk], Row],
+    command: str,
+    one: str,
+) -> int:
+    """Show the first *limit* of *found*, each called *one*, and how *command* goes on behind them."""
+    shown = found[:limit]
+    if desk.is_json:
+        desk.screen.document(as_document(shown))
+    elif not shown:
+        say(f"No {one} was found.")
+    else:
+        desk.screen.table(columns, [row(line, desk) for line in shown])
+    if len(found) > limit and not desk.is_json:
+        say(f"\nThere are more; they begin with: issuewright {command} list --after {shown[-1].id}")
+    return EXIT_OK
 
 
 async def _run(settings: Settings, work: Work, *, is_json: bool) -> int:

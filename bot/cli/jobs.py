@@ -13,7 +13,7 @@ from bot.cli.desk import AUTHORITY, SYSTEM, Desk
 from bot.cli.document import as_document
 from bot.cli.jobs_page import STATES, cost, ending, mark, where
 from bot.cli.table import Cell, Column
-from bot.cli.terminal import EXIT_OK, say
+from bot.cli.terminal import EXIT_OK
 from bot.cli.visible import one_line
 from bot.db import again, bell, cancel, job_log, job_story
 from bot.db.job_log import JobFilter, JobLine
@@ -64,17 +64,7 @@ async def _list(arguments: argparse.Namespace, desk: Desk) -> int:
         found = await job_log.recent(
             SYSTEM, connection, chosen, now=desk.now, silent_before=desk.silent_before
         )
-    shown = found[: arguments.limit]
-    if desk.is_json:
-        desk.screen.document(as_document(shown))
-        return EXIT_OK
-    if not shown:
-        say("No job was found.")
-        return EXIT_OK
-    desk.screen.table(_COLUMNS, [_row(line, desk) for line in shown])
-    if len(found) > len(shown):
-        say(f"\nThere are more; they begin with: issuewright jobs list --after {shown[-1].id}")
-    return EXIT_OK
+    return desks.lists(desk, found, arguments.limit, columns=_COLUMNS, row=_row, command="jobs", one="job")
 
 
 def _row(line: JobLine, desk: Desk) -> list[Cell]:
