@@ -30,12 +30,10 @@ class ChoreTurn:
 
 @dataclass(frozen=True, slots=True)
 class ChoreFacts:
-    """How a chore stands: `error` and `failures` are of the turns since it last went well."""
+    """How a chore stands: `ended_at` is when it last went well, `error` and `failures` came since then."""
 
     name: str
     wake_at: datetime
-    lease_until: datetime | None
-    started_at: datetime | None
     ended_at: datetime | None
     error: str | None
     failures: int
@@ -118,7 +116,7 @@ async def fail(
 ) -> None:
     """The turn failed with *error*, and is tried again at *wake_at*; raises LeaseLost."""
     system_only(scope)
-    values = {"wake_at": wake_at, "ended_at": now, "error": error, "failures": turn.failures + 1}
+    values = {"wake_at": wake_at, "error": error, "failures": turn.failures + 1}
     await _change(connection, turn, {**values, "owner": None, "lease_until": None}, now)
 
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Float, Select, case, cast, extract, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import pauses
+from bot.db import chores, pauses
+from bot.db.chores import ChoreFacts
 from bot.db.scope import system_only
 from bot.db.tables import (
     agent_jobs,
-    chores,
     deliveries,
     github_accounts,
     github_limits,
@@ -61,7 +61,7 @@ class Figures:
     spend: Rows  # model, calls, settled, reserved and today's micro-USD
     installations: Rows  # id, account, limit, remaining, reset at, blocked until
     writes: Rows  # kind, state, how many
-    chores: Rows  # name, ended at, failures in a row
+    chores: list[ChoreFacts]
     workers: int
     sandboxed_workers: int
     running: int
@@ -91,11 +91,7 @@ async def collect(
         spend=await _spend(connection, now.replace(hour=0, minute=0, second=0, microsecond=0)),
         installations=await _installations(connection),
         writes=await _counted(connection, (operations.c.kind, operations.c.state)),
-        chores=_tuples(
-            await connection.execute(
-                select(chores.c.name, chores.c.ended_at, chores.c.failures).order_by(chores.c.name)
-            )
-        ),
+        chores=await chores.facts(scope, connection),
         workers=alive,
         sandboxed_workers=sandboxed,
         running=running,

@@ -8,6 +8,7 @@ from typing import Protocol
 from aiohttp import web
 
 from bot.config import Secret
+from bot.db.chores import ChoreFacts
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.figures import Figures
 from bot.domain.clock import Clock
@@ -48,6 +49,7 @@ class Facts:
     failed_last_hour: int
     queue: Mapping[str, int] = field(default_factory=dict)
     paused: tuple[PauseKind, ...] = ()
+    chores: tuple[ChoreFacts, ...] = ()
 
 
 class FigureSource(Protocol):

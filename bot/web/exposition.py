@@ -159,10 +159,12 @@ def _workers(figures: Figures) -> dict[str, list[Sample]]:
         "issuewright_workers": [(("works",), figures.sandboxed_workers), (("none",), without)],
         "issuewright_worker_jobs": [((), figures.running)],
         "issuewright_worker_places": [((), figures.places)],
-        "issuewright_chore_ended_timestamp_seconds": [
-            ((name,), ended_at.timestamp()) for name, ended_at, _ in figures.chores if ended_at is not None
+        "issuewright_chore_last_success_timestamp_seconds": [
+            ((chore.name,), chore.ended_at.timestamp())
+            for chore in figures.chores
+            if chore.ended_at is not None
         ],
-        "issuewright_chore_failures": [((name,), failures) for name, _, failures in figures.chores],
+        "issuewright_chore_failures": [((chore.name,), chore.failures) for chore in figures.chores],
     }
 
 

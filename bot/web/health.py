@@ -10,12 +10,15 @@ from typing import Any
 from aiohttp import web
 
 from bot import __version__
+from bot.db.chores import ChoreFacts
 from bot.domain.enums import PauseKind, Tier
 from bot.web.answers import Refused, answer
 from bot.web.deps import DEPS, Facts, WorkerFacts
 
 # What a worker writes into its row after a call that went well.
 WORD_OK = "ok"
+# One failure or two pass by themselves: GitHub was away for a moment.
+FAILURES_THAT_MATTER = 3
 PAUSED_NAMES = {PauseKind.ORGANIZATION: "organizations", PauseKind.REPOSITORY: "repositories"}
 
 
@@ -69,7 +72,7 @@ def check_all(
     """Judge everything by what stands in the database; a worker silent for *silence* counts as gone."""
     if facts is None:
         unknown = Check(Health.UNHEALTHY, "not known without the database")
-        others = dict.fromkeys(("queue", "model", "github", "sandbox"), unknown)
+        others = dict.fromkeys(("queue", "model", "github", "sandbox", "upkeep"), unknown)
         return {"database": Check(Health.UNHEALTHY, "it does not answer"), **others}
     live = [worker for worker in facts.workers if now - worker.heartbeat_at <= silence]
     return {
@@ -78,6 +81,7 @@ def check_all(
         "model": _model(live, is_enabled=is_enabled),
         "github": _last_words([worker.github_word for worker in live]),
         "sandbox": _sandbox(live),
+        "upkeep": _upkeep(facts.chores, now),
     }
 
 
@@ -131,6 +135,20 @@ def _sandbox(live: Sequence[WorkerFacts]) -> Check:
     if without:
         return Check(Health.DEGRADED, without[0] or "tests of repositories do not run")
     return Check(Health.HEALTHY)
+
+
+def _upkeep(chores: Sequence[ChoreFacts], now: datetime) -> Check:
+    """Whether what has to be done again and again goes well; why it fails stands in the log."""
+    trouble = [_words_on(chore, now) for chore in chores if chore.failures >= FAILURES_THAT_MATTER]
+    return Check(Health.DEGRADED, "; ".join(trouble)) if trouble else Check(Health.HEALTHY)
+
+
+def _words_on(chore: ChoreFacts, now: datetime) -> str:
+    """How a chore that fails stands."""
+    failed = f"{chore.name} has failed {chore.failures} times in a row"
+    if chore.ended_at is None:
+        return f"{failed}, and has never gone well"
+    return f"{failed}; it last went well {max(0, round((now - chore.ended_at).total_seconds()))} s ago"
 
 
 def _body(overall: Health, checks: Mapping[str, Check], facts: Facts | None, now: datetime) -> dict[str, Any]:

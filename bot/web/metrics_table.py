@@ -105,9 +105,10 @@ METRICS: Final = (
     Metric("issuewright_worker_jobs", "gauge", "Jobs that the workers say they run."),
     Metric("issuewright_worker_places", "gauge", "Jobs that the workers can run at the same time."),
     Metric(
-        "issuewright_chore_ended_timestamp_seconds",
+        "issuewright_chore_last_success_timestamp_seconds",
         "gauge",
-        "When a chore (sweep, reconcile, retention, …) last ended, in Unix time.",
+        "When a chore (sweep, reconcile, retention, …) last went well, in Unix time; "
+        "`time()` minus it is how many seconds ago that was.",
         ("chore",),
     ),
     Metric(

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.db import pauses, workers
+from bot.db import chores, pauses, workers
 from bot.db.database import Database
 from bot.domain.clock import Clock
 from bot.domain.values import Scope
@@ -53,6 +53,7 @@ class DatabaseStatus:
             )
             numbers = await workers.queue_numbers(scope, connection, failed_since=now - FAILED_WITHIN)
             paused = await pauses.paused(scope, connection)
+            found = await chores.facts(scope, connection)
         return Facts(
             workers=tuple(
                 WorkerFacts(
@@ -71,4 +72,5 @@ class DatabaseStatus:
             failed_last_hour=numbers.failed_last_hour,
             queue={"admitted": numbers.admitted, "deliveries": numbers.waiting_deliveries},
             paused=tuple(one.kind for one in paused),
+            chores=tuple(found),
         )

@@ -103,6 +103,19 @@ async def test_failures_are_counted_with_their_words_until_a_turn_goes_well(data
     assert (found.error, found.failures, found.ended_at) == (None, 0, NOW + MINUTE)
 
 
+async def test_a_turn_that_fails_leaves_the_time_at_which_the_chore_last_went_well(
+    database: Database,
+) -> None:
+    await _end(database, await _turn(database))
+    turn = await _claim(database, "b", at=5 * MINUTE)
+    assert turn is not None
+    later = NOW + 5 * MINUTE
+    async with database.write() as connection:
+        await chores.fail(SYSTEM, connection, turn, "GitHub is away", wake_at=later, now=later)
+        (found,) = await chores.facts(SYSTEM, connection)
+    assert (found.failures, found.ended_at) == (1, NOW)
+
+
 async def test_a_worker_that_stops_lets_the_next_one_begin_at_once(database: Database) -> None:
     turn = await _turn(database)
     async with database.write() as connection:

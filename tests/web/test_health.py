@@ -1,12 +1,13 @@
 """How things are: for a process manager, a load balancer, and people."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from bot import __version__
+from bot.db.chores import ChoreFacts
 from bot.domain.enums import PauseKind, Tier
 from bot.web.deps import Facts, WebDeps, WorkerFacts
 from bot.web.health import Health, check_all, worst
@@ -51,6 +52,7 @@ async def test_all_well_is_200_and_everything_stands_in_the_answer(site: Site) -
             "model": {"status": "healthy", "message": ""},
             "github": {"status": "healthy", "message": ""},
             "sandbox": {"status": "healthy", "message": ""},
+            "upkeep": {"status": "healthy", "message": ""},
         },
         "stats": {"pending": 2, "running": 1, "failedLastHour": 0, "queue": {"waiting": 2}},
         "timestamp": "2026-11-22T12:00:00.000Z",
@@ -143,3 +145,20 @@ def test_what_is_paused_is_counted_and_everything_paused_is_degraded(clock: Manu
     state, words = queue_check(clock, worker(clock), paused=(*some, PauseKind.EVERYTHING))
     assert state == "degraded"
     assert words.startswith("everything is paused")
+
+
+def upkeep_check(clock: ManualClock, failures: int, ended_at: datetime | None) -> tuple[str, str]:
+    """State and words of the upkeep with one chore."""
+    chores = (ChoreFacts("sweep", clock.now(), ended_at, "GitHub is away", failures),)
+    facts = Facts((worker(clock),), pending=0, running=0, failed_last_hour=0, chores=chores)
+    check = check_all(facts, now=clock.now(), silence=SILENCE, is_enabled=True)["upkeep"]
+    return check.status.value, check.message
+
+
+def test_a_chore_that_fails_again_and_again_is_degraded(clock: ManualClock) -> None:
+    then = clock.now() - timedelta(minutes=20)
+    assert upkeep_check(clock, 2, then) == ("healthy", "")
+    said = "sweep has failed 3 times in a row; it last went well 1200 s ago"
+    assert upkeep_check(clock, 3, then) == ("degraded", said)
+    said = "sweep has failed 3 times in a row, and has never gone well"
+    assert upkeep_check(clock, 3, None) == ("degraded", said)

@@ -194,7 +194,7 @@ async def test_limits_workers_and_chores_are_told(scraper: Scraper, database: Da
     assert found["issuewright_github_blocked_seconds"] == {("octo-1", "10"): 0}
     assert found["issuewright_workers"] == {("works",): 1, ("none",): 1}
     assert (found["issuewright_worker_jobs"][()], found["issuewright_worker_places"][()]) == (4, 10)
-    assert found["issuewright_chore_ended_timestamp_seconds"] == {("sweep",): NOW.timestamp()}
+    assert found["issuewright_chore_last_success_timestamp_seconds"] == {("sweep",): NOW.timestamp()}
     assert found["issuewright_chore_failures"] == {("sweep",): 2}
     scraper.clock.advance(3_600)
     assert (await scraper.figures())["issuewright_github_rate_remaining"] == {("octo-1", "10"): 5_000}

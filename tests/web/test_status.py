@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.db import migrate, pauses, workers
+from bot.db import chores, migrate, pauses, workers
 from bot.db.database import Database
 from bot.db.workers import WorkerReport
 from bot.domain.enums import PauseKind, Tier
@@ -47,7 +47,7 @@ async def test_the_facts_are_those_of_the_workers_that_live(database: Database, 
     assert (worker.model_word, worker.github_word) == ("ok", None)
     assert (facts.pending, facts.running, facts.failed_last_hour) == (0, 0, 0)
     assert dict(facts.queue) == {"admitted": 0, "deliveries": 0}
-    assert facts.paused == ()
+    assert (facts.paused, facts.chores) == ((), ())
 
 
 async def test_the_facts_tell_the_queues_trouble_and_what_is_paused(
@@ -62,6 +62,18 @@ async def test_the_facts_tell_the_queues_trouble_and_what_is_paused(
     assert facts is not None
     assert [worker.queue_word for worker in facts.workers] == ["Redis is full"]
     assert facts.paused == (PauseKind.REPOSITORY,)
+
+
+async def test_the_facts_tell_how_each_chore_stands(database: Database, clock: ManualClock) -> None:
+    now, scope = clock.now(), Scope.system()
+    async with database.write() as connection:
+        await chores.enroll(scope, connection, "sweep", now=now)
+        turn = await chores.claim(scope, connection, "sweep", "a", now=now, lease=timedelta(seconds=30))
+        assert turn is not None
+        await chores.fail(scope, connection, turn, "GitHub is away", wake_at=now, now=now)
+    facts = await DatabaseStatus(database, clock, worker_silence_seconds=30).facts()
+    assert facts is not None
+    assert [(chore.name, chore.failures) for chore in facts.chores] == [("sweep", 1)]
 
 
 async def test_a_database_that_is_away_is_told_and_never_raised(clock: ManualClock) -> None:
