@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import submit
 from bot.db.scope import within
-from bot.db.submit import Submitted, Work
+from bot.db.submit import NAME, Submitted, Work
 from bot.db.tables import agent_issues, agent_jobs, job_origins
 from bot.domain.states import FINAL_JOBS
 from bot.domain.values import Scope
@@ -46,6 +46,8 @@ async def again(
         found.issue_id,
         Work(found.agent_type, found.model, found.priority),
         {**source, "trigger_key": trigger_key, "open_key": open_key},
+        # Our ids are other ones in another life of the request; the first job's name is not.
+        named_after=trigger_key.replace(job_id, found.config.get(NAME, job_id)),
         authority=authority,
         now=now,
     )
@@ -72,6 +74,7 @@ async def _job(scope: Scope, connection: AsyncConnection, job_id: str) -> Any:
             agent_jobs.c.agent_type,
             agent_jobs.c.model,
             agent_jobs.c.priority,
+            agent_jobs.c.config,
             agent_issues.c.status.label("issue_status"),
         )
         .join(agent_jobs, agent_jobs.c.id == job_origins.c.job_id)

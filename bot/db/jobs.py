@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db import bell, events
 from bot.db.columns import UtcTimestamp
 from bot.db.scope import within
-from bot.db.submit import snapshot_from_json
+from bot.db.submit import NAME, snapshot_from_json
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs, repositories
 from bot.domain.enums import Cause, IssueStatus, JobStatus, Phase
 from bot.domain.states import By, check_issue, check_job, end_of
@@ -46,6 +46,7 @@ async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> Claime
         origin=_origin_of(found),
         repository=repository,
         crashes_without_progress=found[job_runs.c.crashes_without_progress],
+        request_name=found[agent_jobs.c.config].get(NAME),
     )
 
 

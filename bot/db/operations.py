@@ -11,7 +11,7 @@ from bot.db.scope import system_only, within
 from bot.db.tables import operations
 from bot.db.upsert import insert_new
 from bot.domain.enums import OperationKind, OperationState
-from bot.domain.ids import new_id
+from bot.domain.ids import new_id, time_of
 from bot.domain.values import Json, Scope
 
 OPEN_STATES = (OperationState.INTENT, OperationState.SENT)
@@ -47,6 +47,11 @@ class Operation:
     remote_url: str | None
     error: str | None
     created_at: datetime
+
+    @property
+    def asked_at(self) -> datetime:
+        """When this database first heard of the work; a write without a job is frozen at once."""
+        return (time_of(self.job_id) if self.job_id else None) or self.created_at
 
 
 async def freeze(

@@ -8,14 +8,17 @@ from typing import Any, Final
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import admission, bell, events
+from bot.db import admission, bell, events, secrets
 from bot.db.scope import within
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
+from bot.domain import markers
 from bot.domain.enums import IssueSource, IssueStatus, JobStatus, Phase
 from bot.domain.ids import new_id
 from bot.domain.states import FINAL_ISSUES, PRIORITY_NUMBERS, By, check_issue
 from bot.domain.values import Json, Origin, Scope, Snapshot, Triage
 
+# Where a job's `config` keeps what its writes are named by.
+NAME: Final = "name"
 MOVED: Final = "the repository belongs to another organization now"
 
 
@@ -63,7 +66,16 @@ async def submit(
     triage = submission.triage
     work = Work(triage.agent_type, triage.model, PRIORITY_NUMBERS[triage.priority.value])
     source = _origin_row(submission.origin)
-    return await add_job(scope, connection, issue_id, work, source, authority=submission.authority, now=now)
+    return await add_job(
+        scope,
+        connection,
+        issue_id,
+        work,
+        source,
+        named_after=submission.origin.trigger_key,
+        authority=submission.authority,
+        now=now,
+    )
 
 
 async def add_job(
@@ -73,11 +85,17 @@ async def add_job(
     work: Work,
     source: Mapping[str, Any],
     *,
+    named_after: str,
     authority: str,
     now: datetime,
 ) -> Submitted:
-    """Make a job that waits, with its run, its origin (*source*, by column keys) and its event."""
+    """Make a job that waits, with its run, its origin (*source*, by column keys) and its event.
+
+    *named_after* says what the job is for and comes from outside alone: the job that a restored database
+    makes of the same request has another id, and finds by that name what the first one wrote.
+    """
     job_id = new_id(now)
+    key = await secrets.obtain(Scope.system(), connection, secrets.MARKER_KEY, now=now)
     await connection.execute(
         insert(agent_jobs).values(
             id=job_id,
@@ -87,7 +105,7 @@ async def add_job(
             status=JobStatus.PENDING,
             priority=work.priority,
             organization_id=scope.organization_id,
-            config={},
+            config={NAME: markers.request_name(key, named_after)},
             created_at=now,
             updated_at=now,
         )

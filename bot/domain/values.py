@@ -106,7 +106,10 @@ class Triage:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that this worker owns until `lease_until`; every write carries `fence`."""
+    """A job that this worker owns until `lease_until`; every write carries `fence`.
+
+    `request_name` follows from the request itself; a job of an earlier version has none.
+    """
 
     id: str
     issue_id: str
@@ -121,6 +124,12 @@ class ClaimedJob:
     origin: Origin
     repository: RepositoryRef
     crashes_without_progress: int = 0
+    request_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the job's writes are named by; no other job ever has it."""
+        return self.request_name or self.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ class CommitInfo:
 
 @dataclass(frozen=True, slots=True)
 class PullInfo:
-    """A pull request; `state` is `open` or `closed`."""
+    """A pull request; `state` is `open` or `closed`, `author_id` 0 when the account is gone."""
 
     number: int
     url: str
@@ -187,10 +187,12 @@ class PullInfo:
     is_draft: bool
     head_sha: str
     is_merged: bool = False
+    author_id: int = 0
 
     @classmethod
     def from_json(cls, data: Json) -> "PullInfo":
         """Read one pull request of a list or of `POST …/pulls`."""
+        user = data["user"]
         return cls(
             number=int(data["number"]),
             url=str(data["html_url"]),
@@ -198,6 +200,7 @@ class PullInfo:
             is_draft=bool(data.get("draft", False)),
             head_sha=str(data["head"]["sha"]),
             is_merged=data.get("merged_at") is not None,
+            author_id=int(user["id"]) if user is not None else 0,
         )
 
 

@@ -7,7 +7,7 @@ from bot.domain.paths import protected_reason
 from bot.domain.values import Json
 from bot.errors import Invalid, OutcomeUnknown, Permanent
 from bot.github.repository import RepositoryApi
-from bot.github.values import TreeEntry
+from bot.github.values import CommitInfo, TreeEntry
 from bot.publish.drafts import Draft, Hand, Remote, Write
 
 JOB_TRAILER: Final = "Issuewright-Job"
@@ -20,32 +20,36 @@ class Branch:
     """
 
     is_idempotent = False
-    permissions: Mapping[str, str] = {"contents": "write"}
+    permissions: Mapping[str, str] = {"contents": "write", "pull_requests": "read"}
 
-    async def look(self, api: RepositoryApi, draft: Draft, _hand: Hand) -> Remote | None:
-        """The branch with a commit that carries this job's trailer.
+    async def look(self, api: RepositoryApi, draft: Draft, hand: Hand) -> Remote | None:
+        """The branch with a commit that carries this job's trailer and holds the frozen files.
+
+        Where a pull request of ours has come of it already, that stands for it, whatever people have done
+        with the branch since: what they pushed stays, and what they deleted is not made again.
 
         Raises:
-            Permanent: A branch of this name exists and is not this job's.
+            Permanent: A branch of this name exists and is not this job's, or holds another change.
         """
-        sha = await api.branch_sha(draft.payload["branch"])
-        if sha is None:
+        branch = draft.payload["branch"]
+        sha = await api.branch_sha(branch)
+        commit = None if sha is None else await api.commit(sha)
+        is_ours = commit is not None and _has_trailer(commit, draft.payload["job_id"])
+        if commit is not None and is_ours and await _holds(api, commit, draft.payload):
+            return Remote(None, commit.sha)
+        pulls = [pull for pull in await api.pulls_with_head(branch) if pull.author_id == hand.bot_user_id]
+        if pulls:
+            return Remote(None, min(pulls, key=lambda pull: pull.number).head_sha)
+        if commit is None:
             return None
-        trailer = f"{JOB_TRAILER}: {draft.payload['job_id']}"
-        if trailer not in (await api.commit(sha)).message.splitlines():
-            raise Permanent(
-                f"the branch {draft.payload['branch']} exists already and is not this job's; "
-                "delete it and ask again"
-            )
-        return Remote(None, sha)
+        what = "holds another change for this request" if is_ours else "is not this job's"
+        raise Permanent(f"the branch {branch} exists already and {what}; delete it and ask again")
 
     async def send(self, api: RepositoryApi, draft: Draft, hand: Hand) -> Remote:
         """Commit the frozen files on the frozen base and name the commit."""
         payload = draft.payload
-        entries = [_entry(file) for file in payload["files"]]
-        base = await api.commit(payload["base_sha"])
-        tree = await api.create_tree(base.tree_sha, entries)
-        commit = await api.create_commit(payload["message"], tree, [base.sha])
+        tree = await _tree(api, payload)
+        commit = await api.create_commit(payload["message"], tree, [payload["base_sha"]])
         try:
             await api.create_ref(payload["branch"], commit)
         except Invalid as error:
@@ -90,6 +94,21 @@ async def _landed(write: Write, api: RepositoryApi, draft: Draft, hand: Hand, re
     if "already exists" in str(refused):
         raise OutcomeUnknown(str(refused)) from refused
     raise refused
+
+
+def _has_trailer(commit: CommitInfo, name: str) -> bool:
+    return f"{JOB_TRAILER}: {name}" in commit.message.splitlines()
+
+
+async def _holds(api: RepositoryApi, commit: CommitInfo, payload: Json) -> bool:
+    """Whether a commit is the frozen change; a database from a backup may have frozen another one."""
+    return commit.parents == (payload["base_sha"],) and commit.tree_sha == await _tree(api, payload)
+
+
+async def _tree(api: RepositoryApi, payload: Json) -> str:
+    """The tree of the frozen files on the frozen base: the same files make the same tree, twice is once."""
+    base = await api.commit(payload["base_sha"])
+    return await api.create_tree(base.tree_sha, [_entry(file) for file in payload["files"]])
 
 
 def _entry(file: Json) -> TreeEntry:

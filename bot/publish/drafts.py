@@ -42,13 +42,13 @@ class Hand:
 class Draft:
     """A frozen write with the remote ids of the writes that it refers to, by their keys.
 
-    `frozen_at`: it cannot have landed before. `is_short`: GitHub has called the whole text too long.
+    `asked_at`: when we first heard of the work. `is_short`: GitHub has called the whole text too long.
     """
 
     key: str
     payload: Json
     remote_ids: Mapping[str, int]
-    frozen_at: datetime | None = None
+    asked_at: datetime | None = None
     is_short: bool = False
 
     def text(self, name: str) -> str:

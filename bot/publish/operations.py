@@ -171,7 +171,7 @@ class Publisher:
                 if other is None or other.remote_id is None:
                     raise Permanent(f"a {operation.kind.value} refers to something that was not published")
                 remote_ids[key] = other.remote_id
-        return Draft(operation.key, operation.payload, remote_ids, operation.created_at, is_short)
+        return Draft(operation.key, operation.payload, remote_ids, operation.asked_at, is_short)
 
     async def _refers_to_fresh(self, operation: Operation) -> bool:
         """Whether what it refers to was made so lately that GitHub may not show it everywhere yet."""

@@ -8,8 +8,10 @@ from bot.domain import markers
 from bot.github.repository import RepositoryApi
 from bot.publish.drafts import Draft, Hand, Idempotent, Remote
 
-# How far our clock and GitHub's may lie apart before we overlook a comment of ours.
-CLOCKS_APART: Final = timedelta(minutes=15)
+# A database restored from a backup hears of a request for the second time, from GitHub's log: that
+# reaches back 3 days; the fourth is for clocks that differ and for a log that was long to read.
+# https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks
+ANOTHER_LIFE: Final = timedelta(days=4)
 
 
 class Reaction(Idempotent):
@@ -36,9 +38,9 @@ class Comment:
     async def copies(self, api: RepositoryApi, draft: Draft, hand: Hand) -> list[Remote]:
         """All comments of ours with this operation's marker, the oldest first.
 
-        Those from before it was frozen cannot be it, so that a long thread costs no more than a short one.
+        Those from before it was asked for cannot be it, so that a long thread costs no more than a short one.
         """
-        since = None if draft.frozen_at is None else draft.frozen_at - CLOCKS_APART
+        since = None if draft.asked_at is None else draft.asked_at - ANOTHER_LIFE
         return [
             Remote(comment.id, comment.url)
             for comment in await api.comments(draft.payload["number"], since)

@@ -50,13 +50,13 @@ class Voice:
 
 
 def key_of(job: ClaimedJob, name: str) -> str:
-    """The key of one of a job's operations; unique for ever."""
-    return f"job:{job.id}:{name}"
+    """The key of one of a job's operations; unique for ever, and the same after a restore."""
+    return f"job:{job.name}:{name}"
 
 
 def branch_of(job: ClaimedJob) -> str:
     """The job's own branch: built from numbers and a hash, never from anybody's words."""
-    digest = hashlib.sha256(job.id.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(job.name.encode()).hexdigest()[:8]
     return f"issuewright/{job.origin.number}-{digest}"
 
 
@@ -177,7 +177,7 @@ def _branch(job: ClaimedJob, outcome: Outcome, voice: Voice) -> Frozen:
         "base_sha": outcome.base_sha,
         "message": _commit_message(job, outcome, voice),
         "files": files,
-        "job_id": job.id,
+        "job_id": job.name,
     }
     return Frozen(key_of(job, "branch"), OperationKind.BRANCH, payload, sequence=10)
 
@@ -187,7 +187,7 @@ def _commit_message(job: ClaimedJob, outcome: Outcome, voice: Voice) -> str:
     return render.commit_message(
         title=sanitize_commit(sanitize_title(outcome.proposal.title, secrets=voice.secrets)),
         number=job.origin.number,
-        job_id=job.id,
+        job_id=job.name,
         requester_login=job.origin.actor.login,
         requester_id=job.origin.actor.id,
     )
