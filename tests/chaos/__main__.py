@@ -3,6 +3,7 @@
     python -m tests.chaos --n 200                      # everything on both stacks
     python -m tests.chaos --scenario worker --n 50 --stack sqlite --seed 7
     python -m tests.chaos --scenario worker --stack sqlite --seed 7 --case 3   # one case again
+    python -m tests.chaos --scenario list --only R-14                          # the list of faults, by number
 
 It ends with 1 where something was lost, doubled or stuck. The seed fixes what is asked, who dies and by which
 rule the moment is chosen; the moment itself also depends on how fast the machine is.
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.everywhere import NAME, cut_everywhere
+from tests.chaos.numbers import LIST, list_table, play_list
 from tests.chaos.plan import Case, Tally
 from tests.chaos.playing import cases, play
 from tests.chaos.scenarios import SCENARIOS
@@ -26,7 +28,15 @@ from tests.chaos.stacks import STACKS
 
 BOTH: Final = ("sqlite", "postgres-redis")
 # Of N worker kills: how many blows the other scenarios get.
-SHARES: Final = {"web": 0.5, "power": 0.1, "frozen": 0.1, "faults": 0.25, "redis": 0.3, "postgres": 0.25}
+SHARES: Final = {
+    "web": 0.5,
+    "power": 0.1,
+    "frozen": 0.1,
+    "leaving": 0.125,
+    "faults": 0.25,
+    "redis": 0.3,
+    "postgres": 0.25,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.disable(logging.CRITICAL)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     console.print(f"seed {seed}")
+    if chosen.scenario == [LIST]:
+        scores = play_list(chosen.only or (), seed, chosen.at_most, console.print)
+        console.print(list_table(scores, seed))
+        return 1 if any(score.failed for score in scores) else 0
     tallies = _play_all(chosen, seed, console)
     console.print(table(tallies, seed))
     return 1 if any(tally.found.all for tally in tallies) else 0
@@ -82,7 +96,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, default=200, help="worker kills (default 200; others get a share)")
     parser.add_argument("--seed", help="play an earlier run again")
     parser.add_argument("--stack", choices=[*STACKS, "both"], default="both")
-    parser.add_argument("--scenario", action="append", choices=[NAME, *SCENARIOS], help="may be given again")
+    parser.add_argument(
+        "--scenario", action="append", choices=[NAME, LIST, *SCENARIOS], help="may be given again"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="R-NN", help="of the list: this row (may be given again)"
+    )
+    parser.add_argument(
+        "--at-most", type=int, metavar="N", help="of the list: play nothing more often than that"
+    )
     parser.add_argument("--case", type=int, help="play one case alone")
     return parser
 

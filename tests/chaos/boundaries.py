@@ -61,11 +61,10 @@ async def live_and_die(world: World, fuse: Fuse, bell: HandBell) -> None:
     async with world.stack("mortal", fuse) as stack:
         engine = FusedEngine(InProcessEngine(), fuse)
         worker = make_worker(world, stack, engine=engine, bell=bell)
-        stop = asyncio.Event()
-        working = asyncio.create_task(worker.run(stop))
+        working = asyncio.create_task(worker.run(fuse.stop))
         watching = asyncio.create_task(_until_over(world, bell))
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        stop.set()
+        fuse.stop.set()
         watching.cancel()
         ended, *_ = await asyncio.gather(working, watching, return_exceptions=True)
         if ended is not None and not isinstance(ended, PowerCut):
@@ -85,9 +84,9 @@ async def _until_over(world: World, bell: HandBell) -> None:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def after_death(world: World) -> None:
+async def after_death(world: World, *, lease_seconds: float = LEASE_SECONDS + 1) -> None:
     """What was on its way to the forge lands; the dead worker's lease runs out."""
     async with asyncio.timeout(LIFE_SECONDS):
         while any(one.status is None for one in world.forge.requests[-50:]):  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_SECONDS)
-    world.clock.advance(LEASE_SECONDS + 1)
+    world.clock.advance(lease_seconds)

@@ -4,6 +4,7 @@ A process that is killed with SIGKILL runs no `finally` and no `except`. Here th
 way out of the process refuses them: database, sessions to GitHub, model, tool host, engine and clock.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ class Fuse:
     blows_at: int | None = None
     steps: list[str] = field(default_factory=list)
     is_blown: bool = False
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Tells the worker on this supply to leave."""
 
     def pass_through(self, step: str) -> None:
         """Note a boundary; the power is gone from the chosen one on."""

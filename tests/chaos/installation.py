@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from bot.db import tables
 from bot.db.database import Database
@@ -18,7 +18,7 @@ from bot.standin import sample
 from bot.standin.forge.record import Exchange
 from tests.chaos.kinds import BOOK, ONE_COMMENT, ONE_PULL
 from tests.chaos.mortals import Mortal
-from tests.chaos.oracle import Asked, Found, unfinished, unpaid, verdict
+from tests.chaos.oracle import Asked, Found, held, unfinished, unpaid, verdict
 from tests.chaos.plan import Case
 from tests.chaos.stacks import Stack
 from tests.openapi import check_all
@@ -73,10 +73,11 @@ class Installation:
         finally:
             self.product.process = None
 
-    async def ask(self, *, is_change: bool) -> Asked:
+    async def ask(self, *, is_change: bool, town: int | None = None) -> Asked:
         """Somebody labels an issue in one of the organizations: the answer is a comment or a change."""
         dice = self.case.random
-        repository = f"town-{dice.randrange(ORGANIZATIONS)}/{dice.choice(['pets', 'zoo'])}"
+        town = dice.randrange(ORGANIZATIONS) if town is None else town % ORGANIZATIONS
+        repository = f"town-{town}/{dice.choice(['pets', 'zoo'])}"
         title = "The dog meows" if is_change else "Why does the dog meow?"
         forge = self.product.forge
         number = await forge.open_issue(repository, sample.PERSON, title, "It should bark.")
@@ -138,12 +139,8 @@ class Installation:
 
     async def _still_held(self) -> Sequence[str]:
         """Places that are taken by nobody: what is admitted or leased and not at work."""
-        run = tables.job_runs
-        async with self.database.read() as connection:
-            held = await connection.scalar(
-                select(func.count()).select_from(run).where(run.c.lease_until.is_not(None))
-            )
-        return [f"{held} leases are held by nobody"] if held else []
+        number = await held(self.database)
+        return [f"{number} leases are held by nobody"] if number else []
 
 
 def _place(one: Asked) -> tuple[str, int]:
@@ -176,8 +173,10 @@ def _one_of_each(exchanges: Sequence[Exchange]) -> list[Exchange]:
 @asynccontextmanager
 async def installed(case: Case, stack: Stack, folder: Path) -> AsyncIterator[Installation]:
     """An installation for *case* that is not started yet; everything of it ends with the block."""
-    times = {"ISSUEWRIGHT_SWEEP_SECONDS": "5", "ISSUEWRIGHT_RECONCILE_SECONDS": "2"}
-    async with rig(folder, book=BOOK, environment={**times, **stack.environment}) as product:
+    settings = {"ISSUEWRIGHT_SWEEP_SECONDS": "5", "ISSUEWRIGHT_RECONCILE_SECONDS": "2"}
+    if case.scenario == "leaving":
+        settings["AGENT_MAX_CONCURRENCY"] = "10"
+    async with rig(folder, book=BOOK, environment={**settings, **stack.environment}) as product:
         for number in range(ORGANIZATIONS):
             name = f"town-{number}"
             product.forge.create_user(name, "Organization")

@@ -89,6 +89,14 @@ async def unfinished(database: Database) -> list[str]:
     return found
 
 
+async def held(database: Database) -> int:
+    """How many jobs somebody holds a lease on."""
+    run = tables.job_runs
+    async with database.read() as connection:
+        statement = select(func.count()).select_from(run).where(run.c.lease_until.is_not(None))
+        return await connection.scalar(statement) or 0
+
+
 async def verdict(database: Database, forge: Forge, asked: Sequence[Asked]) -> Found:
     """Everything that is wrong with these requests, and with the database and the forge around them."""
     found = Found([], [], await unfinished(database))

@@ -47,3 +47,7 @@ class Tally:
     def note(self, name: str, number: int = 1) -> None:
         """Count something that is worth a figure."""
         self.notes[name] = self.notes.get(name, 0) + number
+
+    def worst(self, name: str, seconds: float) -> None:
+        """Keep the longest of its kind, in milliseconds."""
+        self.notes[name] = max(self.notes.get(name, 0), round(seconds * 1_000))

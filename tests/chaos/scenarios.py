@@ -9,13 +9,16 @@ from typing import Final
 
 from tests.chaos import faults
 from tests.chaos.installation import Installation
+from tests.chaos.leaving import leaving_workers
 from tests.chaos.plan import Tally
+from tests.chaos.refusals import refused_transactions
 from tests.chaos.webs import web_kills
 from tests.system.rig import SHORT_TIMES
 
 Scenario = Callable[[Installation, Tally], Awaitable[None]]
 LEASE_SECONDS: Final = float(SHORT_TIMES["ISSUEWRIGHT_LEASE_SECONDS"])
 _STEP_SECONDS: Final = 0.001
+_REDIS_LOSSES: Final = ("FLUSHALL", "killed", "empty", "away", "full")
 
 
 async def worker_kills(installation: Installation, tally: Tally) -> None:
@@ -69,21 +72,34 @@ async def faulty_world(installation: Installation, tally: Tally) -> None:
 
 
 async def redis_losses(installation: Installation, tally: Tally) -> None:
-    """Redis is emptied, killed, or started again without anything that it held."""
+    """Redis is emptied, killed, full, or started again without anything that it held."""
     valkey, dice = installation.stack.valkey, installation.case.random
     assert valkey is not None, "this stack has no Redis"
     for _ in range(installation.case.kills):
         await installation.ask_some()
         await _moment(installation)
-        how = dice.choice(["FLUSHALL", "killed", "empty", "away"])
+        how = _REDIS_LOSSES[tally.kills % len(_REDIS_LOSSES)]
         tally.note(how)
         if how == "FLUSHALL":
             await asyncio.to_thread(valkey.ask, "FLUSHALL")
+        elif how == "full":
+            await asyncio.to_thread(valkey.ask, "CONFIG", "SET", "maxmemory", "1")
+            await asyncio.sleep(dice.uniform(0, 2))
+            await asyncio.to_thread(valkey.ask, "CONFIG", "SET", "maxmemory", "0")
         else:
             await asyncio.to_thread(valkey.kill)
             await asyncio.sleep(dice.uniform(0, 2) if how == "away" else 0)
             await asyncio.to_thread(valkey.start_empty if how == "empty" else valkey.start)
         tally.kills += 1
+        await _resumed(installation, tally)
+
+
+async def _resumed(installation: Installation, tally: Tally) -> None:
+    """How long one more request takes after the blow, with nobody starting anything again."""
+    began = time.monotonic()
+    await installation.ask(is_change=False)
+    await installation.until_over()
+    tally.worst("resumed ms", time.monotonic() - began)
 
 
 async def database_losses(installation: Installation, tally: Tally) -> None:
@@ -120,12 +136,23 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "web": web_kills,
     "power": power_cuts,
     "frozen": frozen_workers,
+    "leaving": leaving_workers,
     "faults": faulty_world,
     "redis": redis_losses,
     "postgres": database_losses,
+    "refusals": refused_transactions,
 }
 NEEDS: Final[Mapping[str, frozenset[str]]] = {
     "redis": frozenset({"postgres-redis"}),
     "postgres": frozenset({"postgres", "postgres-redis"}),
+    "refusals": frozenset({"postgres", "postgres-redis"}),
 }
-KILLS_A_CASE: Final[Mapping[str, int]] = {"worker": 10, "web": 25, "power": 5, "frozen": 3, "faults": 5}
+KILLS_A_CASE: Final[Mapping[str, int]] = {
+    "worker": 10,
+    "web": 25,
+    "power": 5,
+    "frozen": 3,
+    "leaving": 5,
+    "faults": 5,
+    "refusals": 25,
+}

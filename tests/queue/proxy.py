@@ -9,10 +9,14 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Line:
-    """Forwards between a port of the loopback and a socket; `hold` keeps connections and moves nothing."""
+    """Forwards between a port of the loopback and a socket; `hold` keeps connections and moves nothing.
+
+    With `lag_seconds` each part waits for so long before it goes on.
+    """
 
     target: Path
     port: int = 0
+    lag_seconds: float = 0.0
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -41,6 +45,7 @@ class Line:
         with contextlib.suppress(ConnectionError):
             while part := await source.read(65_536):
                 await self._flows.wait()
+                await asyncio.sleep(self.lag_seconds)
                 sink.write(part)
                 await sink.drain()
         sink.close()

@@ -1,7 +1,9 @@
 """Jobs that meet a GitHub that limits, moves, refuses or is away: late or ended in words, never stuck."""
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.runner.conftest import ANSWER, REPOSITORY, Facts, Stack, World, attem
 
 HOUR_SECONDS = 3_600.0
 JSON = {"Content-Type": "application/json; charset=utf-8"}
+BAD_CREDENTIALS = '{"message": "Bad credentials"}'
 TOO_LONG = Reply(422, '{"errors": [{"message": "body is too long"}], "message": "Validation Failed"}', JSON)
 
 
@@ -96,6 +99,11 @@ async def test_an_hour_without_github_fails_no_job_and_what_waited_is_done_once(
         facts = await until_settled(world, stack, job_id)
         assert (facts.status, facts.cause) == (JobStatus.COMPLETED, Cause.PULL_REQUEST)
         assert (len(world.pulls(job_id)), len(world.said(job_id))) == (1, 1)
+    # What has waited goes out no faster than GitHub asks for: a write a second.
+    writes = [one for one in world.forge.requests if one.method in {"POST", "PATCH"} and one.status]
+    times = sorted(one.at for one in writes if re.search(r"/(comments|comments/\d+|pulls)$", one.path))
+    assert len(times) >= 3 * len(jobs)
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 1.0
 
 
 Event = Callable[[World], Awaitable[object]]
@@ -116,6 +124,11 @@ async def _revoke(world: World) -> None:
         token.is_revoked = True
 
 
+async def _expire(world: World) -> None:
+    for token in world.forge.world.tokens.values():
+        token.expires_at = 0.0
+
+
 async def _rename(world: World) -> None:
     world.forge.world.rename(REPOSITORY, "animals")
 
@@ -132,12 +145,37 @@ async def _uninstall(world: World) -> None:
     await world.forge.uninstall(world.tenant.installation_id)
 
 
+@pytest.mark.parametrize("event", [_revoke, _expire])
 async def test_a_token_that_dies_in_the_middle_is_made_anew_and_the_job_goes_on(
-    world: World, stack: Stack, job_id: str
+    world: World, stack: Stack, job_id: str, event: Event
 ) -> None:
-    happens(world, _revoke)
+    happens(world, event)
     facts = await attempt(world, stack, job_id)
     assert (facts.status, facts.cause) == (JobStatus.COMPLETED, Cause.PULL_REQUEST)
+    assert (len(world.pulls(job_id)), len(world.said(job_id))) == (1, 1)
+
+
+async def test_a_github_that_takes_no_token_any_more_is_waited_for_a_day_and_the_job_ends_in_words(
+    world: World, stack: Stack, job_id: str
+) -> None:
+    def minted() -> int:
+        return sum(one.status == 201 and one.path.endswith("access_tokens") for one in world.forge.requests)
+
+    before = 0
+
+    async def refuse(_: World) -> None:
+        nonlocal before
+        before = minted()
+        world.forge.faults.add("*", f"/repos/{REPOSITORY}", Reply(401, BAD_CREDENTIALS, JSON), times=None)
+
+    happens(world, refuse)
+    assert (await attempt(world, stack, job_id)).status is JobStatus.PENDING
+    world.clock.advance(25 * HOUR_SECONDS)
+    facts = await attempt(world, stack, job_id)
+    assert (facts.status, facts.phase, facts.cause) == (JobStatus.FAILED, Phase.SETTLED, Cause.GITHUB_ERROR)
+    assert facts.error is not None and "401" in facts.error
+    refused = sum(one.status == 401 for one in world.forge.requests)
+    assert minted() - before <= refused
 
 
 async def test_a_repository_that_is_renamed_in_the_middle_is_followed_by_its_number(

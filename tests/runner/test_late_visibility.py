@@ -6,12 +6,16 @@ from bot.domain.enums import Cause, OperationState, Phase
 from bot.standin.forge.faults import Delay
 from tests.runner.conftest import Stack, World, attempt
 
+MOST_SECONDS = 30.0
+GOLDEN = 0.618  # steps of this size, by whole ones, lie evenly however many there are
+
 
 @pytest.mark.parametrize("made", [r"/pulls$", r"/issues/\d+/comments$", r"/git/refs$"])
 async def test_what_refers_to_something_that_github_does_not_show_yet_is_sent_later(
-    made: str, world: World, stack: Stack, job_id: str
+    made: str, world: World, stack: Stack, job_id: str, play: int
 ) -> None:
-    world.forge.faults.add("POST", made, Delay(30))
+    """The first play waits for as long as it may take, the others for any time up to then."""
+    world.forge.faults.add("POST", made, Delay(MOST_SECONDS * (1 - play * GOLDEN % 1)))
     for _ in range(10):
         facts = await attempt(world, stack, job_id)
         if facts.phase is Phase.SETTLED:

@@ -169,6 +169,30 @@ async def test_redis_killed_in_mid_run_loses_and_doubles_nothing(
         await until(lambda: shop.worker.engine.trouble() is None)
 
 
+async def test_a_redis_that_is_full_in_mid_run_loses_and_doubles_nothing(
+    world: World, stack: Stack, valkey: Valkey
+) -> None:
+    world.model.turns[:] = ANSWER
+    async with at_work(world, stack, engine=engine_on(valkey, waits=SHORT)) as shop:
+        asked, may_answer = hold_the_model(world)
+        jobs = [await world.submit(f"Bug {number}") for number in range(4)]
+        shop.bell.ring()
+        await asked.wait()
+        valkey.ask("CONFIG", "SET", "maxmemory", "1")
+        jobs.append(await world.submit("Meanwhile"))
+        may_answer.set()
+        await until(lambda: "full" in (shop.worker.engine.trouble() or ""))
+        valkey.ask("CONFIG", "SET", "maxmemory", "0")
+        await let_a_lease_pass(world)
+        for job_id in jobs:
+            async with asyncio.timeout(20):
+                while not await has_status(world, job_id, JobStatus.COMPLETED):
+                    shop.bell.ring()
+                    await asyncio.sleep(0.05)
+            assert len(world.said(job_id)) == 1
+        await until(lambda: shop.worker.engine.trouble() is None)
+
+
 async def test_a_job_that_redis_does_not_take_waits_and_keeps_its_turn(
     world: World, stack: Stack, valkey: Valkey
 ) -> None:

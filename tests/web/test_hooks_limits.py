@@ -13,12 +13,15 @@ import pytest
 from aiohttp import ClientSession, StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from bot import logs
 from bot.db import backlog, migrate
 from bot.db.database import Database
 from bot.db.deliveries import PART_BYTES, Accepted, IncomingDelivery
+from bot.db.inbox_sqlite import SqliteWriter
+from bot.db.tables import deliveries
 from bot.domain.values import Scope
 from bot.errors import RetryLater
 from bot.intake.inbox import Inbox
@@ -150,6 +153,24 @@ async def test_what_cannot_be_stored_is_to_be_sent_again(site: Site, failure: Ex
     assert not site.rings
     site.inbox.failure = None
     assert (await site.deliver(LABELED))[0] == 202
+
+
+async def test_a_full_disk_is_503_and_the_next_delivery_after_it_is_stored(
+    deps: WebDeps, database: Database
+) -> None:
+    inbox, large = Inbox(database), orjson.dumps(LABELED | {"padding": "x" * 200_000})
+    async with running(make_app(replace(deps, inbox=inbox))) as (client, _):
+        assert await send(client, BODY, BODY) == 202
+        assert isinstance(inbox._writer, SqliteWriter) and inbox._writer._connection is not None
+        inbox._writer._connection.execute("PRAGMA max_page_count=1")
+        headers = signed(large, guid="guid-2")
+        for status, retry_after in ((503, "30"), (202, None)):
+            async with client.post(HOOK, data=large, headers=headers) as response:
+                assert (response.status, response.headers.get("Retry-After")) == (status, retry_after)
+    await inbox.close()
+    async with database.read() as connection:
+        rows = (await connection.execute(select(deliveries.c.payload).order_by(deliveries.c.id))).scalars()
+    assert list(rows) == [BODY, large]
 
 
 async def test_storing_for_too_long_counts_as_not_stored(deps: WebDeps) -> None:
