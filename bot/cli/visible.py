@@ -22,11 +22,6 @@ def one_line(text: str, *, max_chars: int = _MAX_LINE_CHARS) -> str:
     return shown if len(shown) <= max_chars else shown[: max_chars - 1].rstrip() + ELLIPSIS
 
 
-def paragraphs(text: str) -> str:
-    """The same with the line ends of *text* kept; tabs become four spaces."""
-    return "\n".join(line.rstrip() for line in _settled(text).expandtabs(4).split("\n"))
-
-
 def pretty_json(value: Any) -> str:
     """*value* as indented JSON in which every character that does not show stands as its escape."""
     text = json.dumps(value, ensure_ascii=False, indent=2)

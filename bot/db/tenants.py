@@ -202,13 +202,6 @@ async def tenant_of(
     return Tenant(row.organization_id, installation_id, repository)
 
 
-async def is_known_installation(scope: Scope, connection: AsyncConnection, installation_id: int) -> bool:
-    """Whether we hold a row for this installation, in whatever state."""
-    system_only(scope)
-    found = await connection.scalar(select(installations.c.id).where(installations.c.id == installation_id))
-    return found is not None
-
-
 async def reserve_write(
     scope: Scope,
     connection: AsyncConnection,

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from bot.cli.document import as_document
 from bot.cli.table import Column, cut, fitted
-from bot.cli.visible import one_line, paragraphs, pretty_json
+from bot.cli.visible import one_line, pretty_json
 
 # What terminals obey, what Unicode hides, and ordinary letters of several scripts between them.
 HOSTILE = st.text(
@@ -44,13 +44,6 @@ def test_one_line_is_one_line_in_which_nothing_moves(text: str) -> None:
     shown = one_line(text)
     assert not moves(shown) and "\n" not in shown
     assert one_line(shown) == shown
-
-
-@given(HOSTILE)
-@settings(max_examples=100, deadline=None)
-def test_paragraphs_keep_line_ends_and_nothing_else_that_moves(text: str) -> None:
-    shown = paragraphs(text)
-    assert not moves(shown.replace("\n", ""))
 
 
 @given(

@@ -89,8 +89,9 @@ async def test_an_uninstalled_app_serves_nobody_until_it_is_installed_again(data
     async with database.write() as connection:
         await tenants.remove_installation(SYSTEM, connection, 10, now=NOW)
         assert await tenants.repository_ids(SYSTEM, connection, 10) == []
+        since = await connection.scalar(select(installations.c.deleted_at).where(installations.c.id == 10))
+    assert since == NOW
     assert await _tenant(database) is None
-    assert await _is_known(database, 10)
     await _save(database, installation(installation_id=11))
     again = await _tenant(database, 11)
     assert again is not None and again.organization_id == tenant.organization_id
@@ -125,12 +126,6 @@ async def test_an_installation_knows_its_repositories(database: Database) -> Non
         assert sorted(await tenants.repository_ids(SYSTEM, connection, 10)) == [100, 101]
 
 
-async def test_an_installation_is_known_or_not(database: Database) -> None:
-    assert not await _is_known(database, 10)
-    await make_tenant(database)
-    assert await _is_known(database, 10)
-
-
 class TestPace:
     async def test_a_slot_is_taken_by_one(self, database: Database) -> None:
         await make_tenant(database)
@@ -156,11 +151,6 @@ async def test_installations_belong_to_no_tenant(database: Database) -> None:
     with pytest.raises(ValueError, match="no tenant"):
         async with database.write() as connection:
             await tenants.save_installation(Scope("o"), connection, installation(), now=NOW)
-
-
-async def _is_known(database: Database, installation_id: int) -> bool:
-    async with database.read() as connection:
-        return await tenants.is_known_installation(SYSTEM, connection, installation_id)
 
 
 async def _slot(database: Database) -> datetime | None:
