@@ -99,26 +99,17 @@ class Worker:
                 task.cancel()
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
             await closing
-            await self._hand_back_deliveries()
+            # A database that is away gives the deliveries to others after a while.
+            await _if_the_database_answers(self.dispatcher.close())
             if self.database_bell is not None:
                 await self.database_bell.close()
-            await self._leave()
+            await _if_the_database_answers(self._leave())
             log.info("worker_stopped", worker_id=self.id)
-
-    async def _hand_back_deliveries(self) -> None:
-        """Others take them at once; a database that is away gives them to others after a while."""
-        try:
-            await self.dispatcher.close()
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("database_trouble", why=type(error).__name__)
 
     async def _leave(self) -> None:
         """Take our row away; a database that is away forgets us by our silence."""
-        try:
-            async with self.database.write() as connection:
-                await workers.leave(Scope.system(), connection, self.id)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("database_trouble", why=type(error).__name__)
+        async with self.database.write() as connection:
+            await workers.leave(Scope.system(), connection, self.id)
 
     async def _listen(self, bell: Bell | None) -> None:
         """Turn rings, or the passing of time, into looks at the database.
@@ -257,6 +248,14 @@ class Worker:
         if done:
             looked, self._looking = self._looking, None
             looked.result()
+
+
+async def _if_the_database_answers(work: Awaitable[None]) -> None:
+    """Do *work* while leaving; a database that is away does not hold us back."""
+    try:
+        await work
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("database_trouble", why=type(error).__name__)
 
 
 def _in_words(sandbox: SandboxStatus) -> str:
