@@ -40,7 +40,7 @@ ORGANIZATION_CAP: Final = 3
 """How many jobs of one organization are admitted or running at a time."""
 AGE_STEP: Final = timedelta(minutes=5)
 """A job that waits gains a point of priority each time this passes, up to the most urgent one."""
-NEWCOMERS_SHARE: Final = 15
+NEWCOMERS_SHARE: Final = 5
 """One place of so many is kept for organizations of which nothing runs yet."""
 MOST_URGENT: Final = min(PRIORITY_NUMBERS.values())
 LEAST_URGENT: Final = max(PRIORITY_NUMBERS.values())
