@@ -1,14 +1,14 @@
 """An ended job once more, on an operator's word."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import again, schedule
 from bot.db.database import Database
 from bot.db.submit import Submitted
-from bot.db.tables import agent_jobs, job_origins, job_runs
+from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
 from bot.domain.enums import Cause, IssueStatus, JobStatus
 from bot.domain.values import Scope
 from bot.errors import UserError
@@ -90,6 +90,26 @@ async def test_what_was_retried_can_be_retried(database: Database) -> None:
     second = await _again(database, first.job_id, "retry:1")
     await end_job(database, second.job_id, Cause.BUG)
     assert (await _again(database, second.job_id, "retry:2")).is_new
+
+
+async def test_the_jobs_of_one_request_have_names_of_their_own_and_the_same_ones_after_a_restore(
+    database: Database,
+) -> None:
+    tenant = await make_tenant(database)
+    lives = []
+    for _ in range(2):
+        job_id, names = (await make_job(database, tenant)).job_id, []
+        for how in ("retry:{}", "queue:{}:1", "end"):
+            job = await claim(database, job_id)
+            names.append(job.name)
+            await end_job(database, job_id, Cause.BUG, job=job)
+            if how != "end":
+                job_id = (await _again(database, job_id, how.format(job_id))).job_id
+        lives.append(names)
+        async with database.write() as connection:
+            await connection.execute(delete(agent_issues))  # what the backup does not have
+    assert lives[0] == lives[1]
+    assert len(set(lives[0])) == 3
 
 
 async def test_a_job_that_is_open_is_refused_in_words(database: Database) -> None:

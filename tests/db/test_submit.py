@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,18 @@ from bot.db.tables import agent_issues, agent_jobs, events, job_origins, job_run
 from bot.db.tenants import Tenant
 from bot.domain.enums import Cause, IssuePriority, IssueStatus, JobStatus, Phase
 from bot.domain.values import Scope
-from tests.db.rows import NOW, count, make_job, make_tenant, origin, overlap, start_job, states, submission
+from tests.db.rows import (
+    NOW,
+    claim,
+    count,
+    make_job,
+    make_tenant,
+    origin,
+    overlap,
+    start_job,
+    states,
+    submission,
+)
 from tests.db.runs import end_job, run_row
 
 
@@ -209,3 +220,31 @@ async def test_only_a_verb_that_changes_code_holds_the_threads_write_key(
     await _submit(database, await make_tenant(database), submission(origin(verb=verb)))
     async with database.read() as connection:
         assert await connection.scalar(select(job_origins.c.write_key)) == key
+
+
+async def test_a_restored_database_gives_the_same_request_another_id_and_the_same_name(
+    database: Database,
+) -> None:
+    tenant = await make_tenant(database)
+    lives = []
+    for _ in range(2):
+        made = await make_job(database, tenant)
+        lives.append(await claim(database, made.job_id))
+        async with database.write() as connection:
+            await connection.execute(delete(agent_issues))  # what the backup does not have
+    first, second = lives
+    assert (first.name == second.name, first.id == second.id) == (True, False)
+    assert first.name != first.id
+
+
+async def test_two_requests_have_two_names(database: Database) -> None:
+    tenant = await make_tenant(database)
+    jobs = [await start_job(database, tenant, number) for number in (1, 2)]
+    assert len({job.name for job in jobs}) == 2
+
+
+async def test_a_job_of_an_earlier_version_keeps_its_id_as_its_name(database: Database) -> None:
+    made = await make_job(database, await make_tenant(database))
+    async with database.write() as connection:
+        await connection.execute(update(agent_jobs).values(config={}))
+    assert (await claim(database, made.job_id)).name == made.job_id

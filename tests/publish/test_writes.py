@@ -11,7 +11,9 @@ from bot.errors import Forbidden, Invalid, Permanent
 from bot.github.tokens import Loan, Reach
 from bot.publish.drafts import Draft
 from bot.publish.writes import WRITES, permissions_of
+from bot.standin.forge.actions import Writer
 from bot.standin.forge.faults import Action, Delay, Drop, Reply
+from bot.standin.forge.pull_actions import PullRequest, open_pull
 from tests.publish.conftest import BRANCH, JOB_ID, MARKER_KEY, REPOSITORY, Desk
 from tests.publish.kinds import (
     KINDS,
@@ -177,6 +179,22 @@ async def test_a_branch_that_is_not_this_jobs_is_left_alone(desk: Desk) -> None:
 
     assert await desk.api.branch_sha(BRANCH) == theirs
     assert not desk.asked("POST", "/git/commits")
+
+
+async def test_a_pull_request_of_somebody_else_makes_no_branch_ours(desk: Desk) -> None:
+    await desk.forge.commit(REPOSITORY, BRANCH, {"a.txt": "a"}, "maria", "Issuewright-Job: 01OTHER")
+    wanted = PullRequest("Mine", None, BRANCH, "main", is_draft=False)
+    repository, by = desk.forge.world.repository(REPOSITORY), Writer(desk.forge.account("maria"))
+    await open_pull(desk.forge.stage, repository, by, wanted)
+    with pytest.raises(Permanent, match="is not this job's"):
+        await desk.perform(await frozen(desk, OperationKind.BRANCH))
+
+
+async def test_a_copied_trailer_above_other_files_makes_no_branch_ours(desk: Desk) -> None:
+    theirs = await desk.forge.commit(REPOSITORY, BRANCH, {"a.txt": "a"}, "maria", MESSAGE)
+    with pytest.raises(Permanent, match="holds another change"):
+        await desk.perform(await frozen(desk, OperationKind.BRANCH))
+    assert await desk.api.branch_sha(BRANCH) == theirs
 
 
 async def test_a_trailer_in_the_middle_of_a_line_makes_no_branch_ours(desk: Desk) -> None:

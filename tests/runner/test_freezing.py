@@ -205,6 +205,16 @@ def test_the_words_and_every_file_are_kept() -> None:
     assert artifacts_of(replace(PULL, analysis="Whole."))[0].content == "Whole."
 
 
+def test_everything_is_named_by_the_request_and_by_the_id_only_where_people_look_the_job_up() -> None:
+    lives = [replace(JOB, id=id_, request_name="0badcafe") for id_ in ("01FIRST", "01SECOND")]
+    first, second = (operations_of(job, PULL, VOICE, has_living=True) for job in lives)
+    assert [one.key for one in first] == [one.key for one in second]
+    assert {one.key.rsplit(":", 1)[0] for one in first} == {"job:0badcafe"}
+    assert first[0] == second[0]
+    assert "Issuewright-Job: 0badcafe" in first[0].payload["message"].splitlines()
+    assert ("01FIRST" in first[1].payload["body"], first[1].payload["head"]) == (True, branch_of(lives[1]))
+
+
 def test_a_branch_is_named_by_numbers_and_a_hash_alone() -> None:
     assert branch_of(JOB) == branch_of(JOB) != branch_of(replace(JOB, id="01OTHER"))
     assert branch_of(JOB).startswith("issuewright/7-")
