@@ -94,6 +94,7 @@ def _blow(blows: Blows, n: int, seed: str, score: Score, say: Say) -> None:
     tally = Tally(blows.scenario, blows.stack)
     for case in cases(blows.scenario, blows.stack, seed, n):
         play(case, tally, say)
+        say(f"{blows.scenario} on {blows.stack}: {tally.kills} of {n}, {len(tally.found.all)} wrong")
     score.plays += tally.kills
     score.failed += tally.found.all
     for name, number in tally.notes.items():
