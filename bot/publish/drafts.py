@@ -43,6 +43,8 @@ class Draft:
     """A frozen write with the remote ids of the writes that it refers to, by their keys.
 
     `asked_at`: when we first heard of the work. `is_short`: GitHub has called the whole text too long.
+    `found`: the keys of those that stood there before we sent anything; the payload may have other words
+    for that (`instead`).
     """
 
     key: str
@@ -50,10 +52,12 @@ class Draft:
     remote_ids: Mapping[str, int]
     asked_at: datetime | None = None
     is_short: bool = False
+    found: frozenset[str] = frozenset()
 
     def text(self, name: str) -> str:
         """A text of the payload with each link replaced by the number it stands for (`#12`)."""
-        text = str(self.payload[name])
+        instead = self.payload.get("instead", {})
+        text = str((instead if instead.get("key") in self.found else self.payload)[name])
         for placeholder, key in self.payload.get("links", {}).items():
             text = text.replace(placeholder, f"#{self.remote_ids[key]}")
         return sanitize(text, max_chars=SHORT_CHARS).text if self.is_short else text

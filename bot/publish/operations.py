@@ -165,13 +165,17 @@ class Publisher:
         """
         scope = Scope(operation.organization_id)
         remote_ids: dict[str, int] = {}
+        found = set()
         async with self.database.read() as connection:
             for key in referred_keys(operation.payload):
                 other = await operations.by_key(scope, connection, key)
                 if other is None or other.remote_id is None:
                     raise Permanent(f"a {operation.kind.value} refers to something that was not published")
                 remote_ids[key] = other.remote_id
-        return Draft(operation.key, operation.payload, remote_ids, operation.asked_at, is_short)
+                if other.attempts == 0:
+                    found.add(key)
+        key, payload = operation.key, operation.payload
+        return Draft(key, payload, remote_ids, operation.asked_at, is_short, frozenset(found))
 
     async def _refers_to_fresh(self, operation: Operation) -> bool:
         """Whether what it refers to was made so lately that GitHub may not show it everywhere yet."""

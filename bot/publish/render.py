@@ -92,6 +92,14 @@ def result_comment(  # noqa: PLR0913 - the facts of one result, each given by na
     return _body(*parts, record, _folded_diff(diff, room), *ending)
 
 
+def found_comment(*, pull: str, requester: str, job_id: str) -> str:
+    """A result that stood already: our database was restored from a backup that does not know of it."""
+    return _body(
+        f"**Pull request {pull} was opened for this request before.** It is left as it stands.",
+        _footer(_job(job_id), f"asked by {_login(requester)}"),
+    )
+
+
 def failure_comment(*, cause: Cause, sentence: str, done: str, next_step: str, job_id: str) -> str:
     """Why a job ended without a result: the cause, one sentence, what was done, the verb to use next."""
     headline = _HEADLINES[cause].format(pull="")

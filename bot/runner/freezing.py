@@ -96,7 +96,9 @@ def operations_of(job: ClaimedJob, outcome: Outcome, voice: Voice, *, has_living
     # A made-up word that no model can know stands for the number that GitHub will give.
     place = f"\u27e6{markers.marker(voice.marker_key, pull_key)[5:-4].strip().rsplit(':', 1)[-1]}\u27e7"
     text = _end_text(job, outcome, voice, pull=place)
-    last = _last_word(job, text, has_living=has_living, links={place: pull_key})
+    found = render.found_comment(pull=place, requester=job.origin.actor.login, job_id=job.id)
+    more: Json = {"links": {place: pull_key}, "instead": {"key": pull_key, "body": found}}
+    last = _last_word(job, text, has_living=has_living, more=more)
     return [_branch(job, outcome, voice), _pull(job, outcome, voice), _assign(job, pull_key), last]
 
 
@@ -159,8 +161,8 @@ def _done_so_far(outcome: Outcome) -> str:
     return "Nothing was changed."
 
 
-def _last_word(job: ClaimedJob, body: str, *, has_living: bool, links: Json | None = None) -> Frozen:
-    payload: Json = {"number": job.origin.number, "body": body, "links": links or {}}
+def _last_word(job: ClaimedJob, body: str, *, has_living: bool, more: Json | None = None) -> Frozen:
+    payload: Json = {"number": job.origin.number, "body": body, "links": {}, **(more or {})}
     if not has_living:
         return Frozen(key_of(job, "final"), OperationKind.COMMENT, payload, sequence=90)
     payload["comment_key"] = key_of(job, "living")

@@ -25,6 +25,7 @@ from tests.runner.conftest import ANSWER, FIXED, LEASE_SECONDS, PROPOSE, REPOSIT
 from tests.runner.shop import at_work, job_ids
 from tests.runner.stands import PlayedModel, call
 
+BEFORE = "was opened for this request before"
 ANOTHER = FIXED.replace("woof", "wuff")
 PROPOSE_ANOTHER = [
     [call("write_file", path="dog.py", content=ANOTHER)],
@@ -114,11 +115,11 @@ async def branches(world: World) -> list[str]:
     return [name for name in await bare(world).branches() if name != "main"]
 
 
-async def stands_once(world: World, number: int) -> None:
-    """One comment, one reaction, one branch, one draft that is assigned once."""
+async def stands_once(world: World, number: int, words: str = "is ready for review") -> None:
+    """One comment with these words, one reaction, one branch, one draft that is assigned once."""
     (comment,) = said(world, number)
     (pull,) = pulls(world)
-    assert f"#{pull.number} is ready for review" in comment
+    assert f"#{pull.number} {words}" in comment
     assert await branches(world) == [pull.pull.head]
     assert [one.login for one in pull.assignees] == ["maria"]
     assert [one.content for one in thread(world, number).reactions] == ["eyes"]
@@ -139,7 +140,7 @@ async def test_a_change_from_before_the_backup_was_lost_is_found_again(
         facts = await later.facts(second)
 
     assert (second != first, cause, facts.status) == (True, Cause.PULL_REQUEST, JobStatus.COMPLETED)
-    await stands_once(world, number)
+    await stands_once(world, number, BEFORE)
     assert await branches(world) == heads
     assert len(world.model.requests) == 2 * len(PROPOSE)
     assert second in said(world, number)[0]
@@ -184,7 +185,7 @@ async def test_a_backup_from_the_middle_of_a_job_goes_on_from_there(
         world.clock.advance(LEASE_SECONDS + 1)
         assert await live(later, "w2") == (first, Cause.PULL_REQUEST)
 
-    await stands_once(world, number)
+    await stands_once(world, number, BEFORE)
 
 
 async def test_an_answer_from_long_ago_is_found_by_a_job_that_waited_in_the_backup(
@@ -218,7 +219,7 @@ async def test_another_change_in_the_second_life_leaves_the_first_ones_pull_requ
         _, cause = await live(later, "w2")
 
     assert cause is Cause.PULL_REQUEST
-    await stands_once(world, number)
+    await stands_once(world, number, BEFORE)
     assert (pulls(world)[0].body, await bare(world).sha(pull.pull.head)) == (text, sha)
 
 
@@ -233,7 +234,7 @@ async def test_what_people_pushed_to_the_branch_stays(world: World, number: int,
         _, cause = await live(later, "w2")
 
     assert cause is Cause.PULL_REQUEST
-    await stands_once(world, number)
+    await stands_once(world, number, BEFORE)
     assert await bare(world).sha(branch) == theirs
 
 
@@ -253,7 +254,8 @@ async def test_a_pull_request_that_people_closed_stays_closed_and_its_branch_awa
     assert cause is Cause.PULL_REQUEST
     assert [one.state for one in pulls(world)] == ["closed"]
     assert await branches(world) == []
-    assert len(said(world, number)) == 1
+    (comment,) = said(world, number)
+    assert f"#{pull.number} {BEFORE}" in comment
 
 
 async def test_a_branch_of_the_first_life_that_holds_another_change_and_led_nowhere_is_left_alone(
