@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.redaction import BLANK, Redactor
+from bot.redaction import _SHAPES, BLANK, Redactor
 from tests.keys import new_key
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiI0MjQyIn0.c2lnbmF0dXJl"
@@ -30,6 +30,11 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiI0MjQyIn0.c2lnbmF0dXJl"
 )
 def test_a_secret_is_known_by_its_shape(secret: str) -> None:
     assert Redactor().redact(f"before {secret}") == f"before {BLANK}"
+
+
+@given(st.from_regex(_SHAPES))
+def test_no_secret_of_a_known_shape_is_overlooked_by_the_quick_look(text: str) -> None:
+    assert Redactor().redact(text) == _SHAPES.sub(BLANK, text) != text
 
 
 @pytest.mark.parametrize(
