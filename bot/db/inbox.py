@@ -12,13 +12,10 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 
-from bot import logs
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
 from bot.domain.ids import new_id
-
-_log = logs.get(__name__)
 
 # What one transaction takes at most, so that no caller waits for the whole of a flood.
 BATCH: Final = 256
@@ -164,26 +161,6 @@ def is_taken_up(state: DeliveryState, delivery: IncomingDelivery) -> bool:
     event's name may stand over the same body.
     """
     return state is DeliveryState.FAILED and delivery.state is DeliveryState.RECEIVED
-
-
-def report(works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
-    """One line for a whole batch: under which id each new delivery of GitHub stands, or what stopped it."""
-    new, known, failed = [], [], []
-    for work, outcome in zip(works, outcomes, strict=True):
-        if not isinstance(work, Keep):
-            continue
-        if not isinstance(outcome, Accepted):
-            failed.append(f"{work.delivery.guid} {type(outcome).__name__}")
-        elif outcome.is_new:
-            new.append(f"{work.delivery.guid} {outcome.delivery_id} {work.delivery.event}")
-        else:
-            known.append((work.delivery.guid, outcome.delivery_id))
-    if failed:
-        _log.warning("deliveries_not_stored", deliveries=failed)
-    if new:
-        _log.info("deliveries_stored", new=new, known=len(known))
-    if known:
-        _log.debug("deliveries_known", deliveries=known)
 
 
 def settle(batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:

@@ -14,6 +14,7 @@ from bot.db import bell, inbox
 from bot.db.database import Database
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.inbox import Keep, Look, Outcome, Part, Waiting, Work
+from bot.db.inbox_log import InboxLog
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
 
@@ -34,6 +35,7 @@ class PostgresWriter:
         """Keep the database; a transaction that takes longer than *commit_seconds* is given up."""
         self._database = database
         self._commit_seconds = commit_seconds
+        self._log = InboxLog()
         self._waiting: deque[Waiting] = deque()
         self._parts: deque[Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -70,7 +72,8 @@ class PostgresWriter:
             outcomes = await self._outcomes(works)
         finally:
             inbox.settle(batch, outcomes)
-        inbox.report(works, outcomes)
+        self._log.add(works, outcomes)
+        self._log.write()
 
     async def _outcomes(self, works: list[Work]) -> list[Outcome]:
         """Those of *works*; where one of them is refused, the others are done without it."""

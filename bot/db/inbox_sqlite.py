@@ -20,6 +20,7 @@ from bot.db.columns import OWN_SCHEMA
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.inbox import Keep, Look, Outcome, Part, Waiting, Work
 from bot.db.inbox_known import FIND_ALL, Known, names_of_all
+from bot.db.inbox_log import InboxLog
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
 
@@ -56,10 +57,12 @@ class _Statement:
 
     def run(self, connection: sqlite3.Connection, row: Mapping[str, Any]) -> sqlite3.Cursor:
         """Execute it with *row* by names."""
-        values = {**self._fixed, **row}
-        return connection.execute(
-            self.sql, [bind(values[name]) if bind else values[name] for name, bind in self._binds]
-        )
+        return connection.execute(self.sql, self.values(row))
+
+    def values(self, row: Mapping[str, Any]) -> list[Any]:
+        """*row* as the driver takes it."""
+        given = {**self._fixed, **row} if self._fixed else row
+        return [bind(given[name]) if bind else given[name] for name, bind in self._binds]
 
 
 class _Statements:
@@ -90,6 +93,7 @@ class SqliteWriter:
         self._is_ending = False
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
+        self._log = InboxLog()
         self._checkpoints = Checkpoints(self._path)
 
     async def do(self, work: Work) -> Accepted | None:
@@ -132,19 +136,28 @@ class SqliteWriter:
         finally:
             self._close()
             self._checkpoints.close()
+            self._log.write()
 
     def _take(self) -> list[Waiting]:
         """What goes into the next transaction: the small pieces that wait, and one part behind them."""
         batch: list[Waiting] = []
         with contextlib.suppress(Empty):
             while len(batch) < inbox.BATCH and not self._is_ending:
-                collected = self._waiting.get(block=not (batch or self._parts))
+                collected = self._waiting.get_nowait() if batch or self._parts else self._wait()
                 self._is_ending = collected is None
                 for item in collected or ():
                     (self._parts if isinstance(item[0], Part) else batch).append(item)
         if self._parts:
             batch.append(self._parts.popleft())
         return batch
+
+    def _wait(self) -> list[Waiting] | None:
+        """The next pieces; whoever waits for them has time for the log."""
+        while True:
+            try:
+                return self._waiting.get(timeout=self._log.due_seconds())
+            except Empty:
+                self._log.write()
 
     def _answer(self, batch: list[Waiting]) -> None:
         """Do *batch* and tell everybody who waits for it, whatever happens."""
@@ -160,7 +173,9 @@ class SqliteWriter:
             # Without a loop nobody waits any more.
             with contextlib.suppress(RuntimeError, IndexError):
                 batch[0][1].get_loop().call_soon_threadsafe(inbox.settle, batch, outcomes)
-        inbox.report(works, outcomes)
+        self._log.add(works, outcomes)
+        if self._log.due_seconds() == 0:
+            self._log.write()
         if self._connection is not None:
             self._checkpoints.after(self._connection, sum(map(_bytes_of, works)))
 
@@ -173,12 +188,44 @@ class SqliteWriter:
             for number, work in enumerate(works)
             if outcomes[number] is None and not isinstance(work, Look)
         ]
-        if numbers:
+        if numbers and not self._insert_all(connection, works, numbers, outcomes):
             connection.execute("BEGIN IMMEDIATE")
             for number in numbers:
                 outcomes[number] = self._apart(self._store, connection, works[number])
             connection.execute("COMMIT")
         return outcomes
+
+    def _insert_all(
+        self,
+        connection: sqlite3.Connection,
+        works: Sequence[Work],
+        numbers: Sequence[int],
+        outcomes: list[Outcome],
+    ) -> bool:
+        """Write all of *numbers* by one statement; False where it is not that simple, and nothing is written.
+
+        It is not where a part is among them, one stands twice in the batch, one came in through another
+        process since the look, or one is refused.
+        """
+        keeps = [work for number in numbers if isinstance(work := works[number], Keep)]
+        if len(keeps) < len(numbers):
+            return False
+        rows = [inbox.row_of(keep) for keep in keeps]
+        try:
+            values = [self._statements.insert.values(row) for row in rows]
+        except _OF_ONE:
+            return False
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            count = connection.executemany(self._statements.insert.sql, values).rowcount
+        except _OF_ONE:
+            count = 0
+        connection.execute("COMMIT" if count == len(values) else "ROLLBACK")
+        if count < len(values):
+            return False
+        for number, keep, row in zip(numbers, keeps, rows, strict=True):
+            outcomes[number] = Accepted(row["id"], is_new=True, state=keep.delivery.state)
+        return True
 
     @staticmethod
     def _apart(

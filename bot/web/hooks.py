@@ -1,7 +1,7 @@
 """`POST /webhooks/github`: verified over the raw bytes, stored, answered; the work is done elsewhere."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -17,6 +17,7 @@ from bot.web.answers import IDS, Refused, answer
 from bot.web.bodies import Bodies
 from bot.web.delivery import check_signature, digest_of, read_delivery
 from bot.web.deps import DEPS, Inbox
+from bot.web.patience import Patience
 
 # GitHub ends the request after 10 s; what is not stored by then must be told as a failure.
 _STORE_SECONDS: Final = 8.0
@@ -30,7 +31,8 @@ class GitHubHooks:
     def __init__(self, bodies: Bodies, *, store_seconds: float = _STORE_SECONDS) -> None:
         """Read through *bodies*; give up storing after *store_seconds*."""
         self._bodies = bodies
-        self._store_seconds = store_seconds
+        self._patience = Patience(store_seconds)
+        self._has_rung = False
 
     async def receive(self, request: web.Request) -> web.Response:
         """Take one delivery: 202 with its id, 200 when nothing acts on it; the second time the same.
@@ -57,14 +59,23 @@ class GitHubHooks:
         if accepted.state is DeliveryState.IGNORED:
             return answer(HTTPStatus.OK, {"delivery": accepted.delivery_id, "state": "ignored"})
         if accepted.is_new:
-            deps.ring()
+            self._ring(deps.ring)
         return answer(HTTPStatus.ACCEPTED, {"delivery": accepted.delivery_id})
+
+    def _ring(self, ring: Callable[[], None]) -> None:
+        """Wake the worker once for all that this turn of the loop answers: it finds all that is committed."""
+        if not self._has_rung:
+            self._has_rung = True
+            ring()
+            asyncio.get_running_loop().call_soon(self._may_ring)
+
+    def _may_ring(self) -> None:
+        self._has_rung = False
 
     async def _store(self, inbox: Inbox, delivery: IncomingDelivery) -> Accepted:
         """Make *delivery* durable, or say that GitHub should send it again."""
         try:
-            async with asyncio.timeout(self._store_seconds):
-                return await inbox.store(delivery)
+            return await self._patience.wait(inbox.store(delivery))
         except (SQLAlchemyError, OSError, TimeoutError, RetryLater) as error:
             # Not the error itself: SQLAlchemy's words repeat the statement's values, the payload too.
             reason = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
