@@ -27,3 +27,14 @@ def test_every_kind_has_its_write() -> None:
 
 def test_a_text_without_links_is_itself() -> None:
     assert Draft("k", {"body": "as it is"}, {}).text("body") == "as it is"
+
+
+def test_a_text_has_other_words_where_what_it_refers_to_stood_there_before() -> None:
+    payload = {"body": "New: P", "links": {"P": "pull"}, "instead": {"key": "pull", "body": "Old: P"}}
+    assert Draft("k", payload, {"pull": 7}).text("body") == "New: #7"
+    assert Draft("k", payload, {"pull": 7}, found=frozenset({"other"})).text("body") == "New: #7"
+    assert Draft("k", payload, {"pull": 7}, found=frozenset({"pull"})).text("body") == "Old: #7"
+
+
+def test_a_text_that_an_earlier_version_froze_has_no_other_words() -> None:
+    assert Draft("k", {"body": "as it is"}, {}, found=frozenset({"pull"})).text("body") == "as it is"
