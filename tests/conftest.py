@@ -1,10 +1,13 @@
 """What every test may use, and which tests begin."""
 
+import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 # Whoever starts the suite in the background ignores Ctrl-C for it and for all its children; the
 # children of tests are to take it. A handler of ours is back at the default in a new program.
@@ -21,3 +24,16 @@ _SLOW = [Path(__file__).parent / name for name in ("chaos", "system")]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests through real processes: they take longest, so the quick ones fill the gaps."""
     items.sort(key=lambda item: not any(item.path.is_relative_to(folder) for folder in _SLOW))
+
+
+@pytest.fixture(autouse=True)
+def logging_is_put_back() -> Iterator[None]:
+    """What a test sets up logs into the stream of that test, which is closed after it."""
+    root, ours = logging.getLogger(), logging.getLogger("bot")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

@@ -3,9 +3,8 @@
 import asyncio
 import hashlib
 import hmac
-import logging
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,7 +12,6 @@ from typing import Any
 
 import orjson
 import pytest
-import structlog
 from aiohttp import ClientSession, web
 
 from bot.config import Secret
@@ -130,17 +128,6 @@ def signed(
         "X-GitHub-Hook-Installation-Target-Type": "integration",
         "X-Hub-Signature-256": signature(body, secret),
     }
-
-
-@pytest.fixture(autouse=True)
-def logging_is_put_back() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("bot")
-    handlers, levels = root.handlers[:], (root.level, ours.level)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    ours.setLevel(levels[1])
-    structlog.reset_defaults()
 
 
 @pytest.fixture
