@@ -6,6 +6,7 @@ import pickle
 import time
 from dataclasses import replace
 from datetime import timedelta
+from statistics import median
 
 import pytest
 from bullmq import Job, Queue
@@ -14,7 +15,7 @@ from bot.domain.clock import SystemClock
 from bot.errors import ConfigError
 from bot.queue.address import Waits, address
 from bot.queue.base import Ended
-from bot.queue.redis import NOT_OURS, PAUSED
+from bot.queue.redis import NOT_OURS, PAUSED, RedisEngine
 from tests.queue.conftest import LONG, SHORT, Start, ids, members, until
 from tests.valkey import Valkey
 
@@ -25,18 +26,25 @@ UPSTASH = "rediss://default:token@eu1-fit-cat-1.upstash.io:6379"
 async def test_after_6_idle_seconds_a_job_starts_within_100_ms(start: Start) -> None:
     """The wait is the subject: redis-py 8 and BullMQ together were late by a second and more.
 
-    On a machine that is busy with other tests, one of three such waits has to do it.
+    What the same exchange takes without a pause, on a machine that is busy with other tests, is no part
+    of it; the middle of three is judged, so that neither a lucky one nor an unlucky one decides.
     """
     engine = await start()
-    taken: list[float] = []
-    while not taken or (min(taken) >= 0.1 and len(taken) < 3):
+    at_once, after_idling = [], []
+    for _ in range(3):
+        at_once.append(await exchange_seconds(engine))
         await asyncio.sleep(IDLE_SECONDS)
-        waiting = asyncio.create_task(engine.pop())
-        began = time.monotonic()
-        await engine.push(ids(1))
-        await engine.end(await waiting, Ended())
-        taken.append(time.monotonic() - began)
-    assert min(taken) < 0.1, taken
+        after_idling.append(await exchange_seconds(engine))
+    assert median(after_idling) < 0.1 + median(at_once), (after_idling, at_once)
+
+
+async def exchange_seconds(engine: RedisEngine) -> float:
+    """From the push of a job to its end, taken by somebody who waits for it."""
+    waiting = asyncio.create_task(engine.pop())
+    began = time.monotonic()
+    await engine.push(ids(1))
+    await engine.end(await waiting, Ended())
+    return time.monotonic() - began
 
 
 async def test_redis_shows_what_became_of_each_job(start: Start, valkey: Valkey) -> None:
