@@ -53,6 +53,7 @@ check: $(STAMP)  ## lint, format, types and the floors of the house
 bench: $(STAMP)  ## measure against references in the same run
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python benchmarks/intake.py
+	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/latency.py
 
 format: $(STAMP)  ## put the code into its form

@@ -1,7 +1,8 @@
 """What a durable delivery costs: our web process beside bare aiohttp with HMAC, and a thin durable server.
 
 Prints one table; CPU a delivery, latency at 200/s, and of small deliveries while one of 20 MB arrives.
-Every body is another one. Each 2xx must be a row at the end. Use: python benchmarks/intake.py [--seconds 2]
+Every body is another one. Each 2xx must be a row at the end. Then a storm on ours alone: 50/s for a while
+and 500 at once. Use: python benchmarks/intake.py [--seconds 2] [--storm 20]
 """
 
 import argparse
@@ -26,6 +27,7 @@ PATH = "/webhooks/github"
 SMALL_BYTES, LARGE_BYTES = 12_000, 20_000_000
 PIECE_BYTES = 256 * 1024
 CONNECTIONS, RATE = 32, 200
+STORM_RATE, BURST, STORM_P99_MS, STORM_MOST_MS = 50, 500, 1_000.0, 5_000.0
 START_SECONDS = 60.0
 COMMANDS = {
     "aiohttp + HMAC": [sys.executable, str(Path(__file__).with_name("intake_peers.py")), "hmac"],
@@ -148,6 +150,30 @@ class Subject:
         await asyncio.gather(*tasks)
         return sorted(took)
 
+    async def storm(self, seconds: float) -> list[float]:
+        """STORM_RATE a second for so long, BURST more in the last one, each on a connection of its own."""
+        count = int(seconds * STORM_RATE)
+        burst_at = max(0.0, seconds - 1.0)
+        due = [number / STORM_RATE for number in range(count)]
+        due += [burst_at + number / BURST for number in range(BURST)]
+        ready = [self.fresh() for _ in due]
+        took: list[float] = []
+
+        async def one(at: float, data: bytes) -> None:
+            connection = await self.open()
+            await send(connection, data)
+            took.append((time.perf_counter() - at) * 1e3)
+            connection[1].close()
+
+        tasks = []
+        start = time.perf_counter()
+        for at in sorted(due):
+            await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
+            tasks.append(asyncio.create_task(one(start + at, ready.pop())))
+        await asyncio.gather(*tasks)
+        self.sent += len(due)
+        return sorted(took)
+
     def rows(self) -> int | None:
         """How many deliveries its database holds, where it has one."""
         if self.name not in COUNT:
@@ -191,6 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--storm", type=float, default=20.0)
     chosen = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -209,7 +236,21 @@ def main() -> None:
                 subject.p99_ms.append(percentile(took, 0.99))
                 took = asyncio.run(subject.open_loop(chosen.seconds, large=True))
                 subject.beside_ms.append(percentile(took, 0.99))
+        ours = subjects[-1]
+        stormed = asyncio.run(ours.storm(chosen.storm)) if chosen.storm else []
         report(subjects)
+        if stormed:
+            report_storm(stormed, chosen.storm)
+
+
+def report_storm(took: list[float], seconds: float) -> None:
+    """What the storm took; a single answer that is no 2xx has ended the run before."""
+    p50, p99, most = percentile(took, 0.5), percentile(took, 0.99), took[-1]
+    print(
+        f"storm: {STORM_RATE}/s for {seconds:g} s and {BURST} within its last: {len(took)} accepted, "
+        f"p50 {p50:.1f} ms, p99 {p99:.0f} ms (goal: {STORM_P99_MS:.0f}), "
+        f"longest {most:.0f} ms (goal: {STORM_MOST_MS:.0f})"
+    )
 
 
 def report(subjects: list[Subject]) -> None:
