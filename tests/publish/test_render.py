@@ -234,7 +234,7 @@ def test_what_failed_or_explains_cannot_act(words: str) -> None:
             sandbox_remedy=words,
         ),
         render.failure_comment(cause=Cause.BUG, sentence=words, done=words, next_step=words, job_id=words),
-        render.found_comment(pull="#1", requester=words, job_id=words),
+        render.found_comment(pull="the first", requester=words, job_id=words),
         render.living_comment(agent=words, requester=words, step=words),
         _pull(requester=words, job_id=words),
     ]
