@@ -14,7 +14,7 @@ from bot.web.answers import SERVER_NAME
 # A proxy in front keeps idle connections for 60 s by default (nginx, AWS); we must be the longer one.
 # It is also the time within which the first header block of a connection must have come.
 KEEPALIVE_SECONDS: Final = 75.0
-_LINGER_SECONDS: Final = 5.0
+LINGER_SECONDS: Final = 5.0
 _DRAIN_SECONDS: Final = 20.0
 _MAX_LINE_BYTES: Final = 8190
 _MAX_HEADERS: Final = 100
@@ -42,10 +42,12 @@ async def serve_until(
     listener: socket.socket,
     *,
     keepalive_seconds: float = KEEPALIVE_SECONDS,
+    linger_seconds: float = LINGER_SECONDS,
 ) -> None:
     """Answer on *listener* until *stop* is set; the socket is closed at the end.
 
-    A connection on which no whole request head came for *keepalive_seconds* is closed.
+    A connection on which no whole request head came for *keepalive_seconds* is closed, and so is one whose
+    body has not ended *linger_seconds* after its answer.
     """
     # What is no HTTP never reaches the application; aiohttp answers it and would name its versions.
     web_response.SERVER_SOFTWARE = SERVER_NAME  # type: ignore[attr-defined]
@@ -54,7 +56,7 @@ async def serve_until(
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=keepalive_seconds,
-        lingering_time=_LINGER_SECONDS,
+        lingering_time=linger_seconds,
         max_line_size=_MAX_LINE_BYTES,
         max_field_size=_MAX_LINE_BYTES,
         max_headers=_MAX_HEADERS,

@@ -19,7 +19,7 @@ from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.domain.enums import Tier
 from bot.web.app import make_app
 from bot.web.deps import Facts, WebDeps, WorkerFacts
-from bot.web.server import KEEPALIVE_SECONDS, serve_until
+from bot.web.server import KEEPALIVE_SECONDS, LINGER_SECONDS, serve_until
 from tests.fakes import ManualClock
 
 SECRET = "It's a Secret to Everybody"
@@ -94,13 +94,18 @@ class Site:
 
 @asynccontextmanager
 async def running(
-    app: web.Application, *, keepalive_seconds: float = KEEPALIVE_SECONDS
+    app: web.Application,
+    *,
+    keepalive_seconds: float = KEEPALIVE_SECONDS,
+    linger_seconds: float = LINGER_SECONDS,
 ) -> AsyncIterator[tuple[ClientSession, int]]:
     """Serve *app* as the product does; gives a client and the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve_until(stop, app, listener, keepalive_seconds=keepalive_seconds))
+    serving = asyncio.create_task(
+        serve_until(stop, app, listener, keepalive_seconds=keepalive_seconds, linger_seconds=linger_seconds)
+    )
     try:
         async with ClientSession(f"http://127.0.0.1:{port}", auto_decompress=False) as client:
             yield client, port
