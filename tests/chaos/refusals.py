@@ -51,6 +51,7 @@ async def refused_transactions(installation: Installation, tally: Tally) -> None
 
 
 async def _run(installation: Installation, *statements: str) -> None:
-    async with installation.database.write() as connection:
-        for statement in statements:
+    """Each alone: whoever locks two tables against people at work gets into their way."""
+    for statement in statements:
+        async with installation.database.write() as connection:
             await connection.execute(text(statement))
