@@ -5,19 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Float,
-    Select,
-    case,
-    cast,
-    extract,
-    func,
-    literal_column,
-    or_,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Float, Select, case, cast, extract, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import chores, pauses
@@ -220,11 +208,10 @@ async def _oldest_job(connection: AsyncConnection, now: datetime) -> datetime | 
 
 
 async def _oldest_delivery(connection: AsyncConnection) -> datetime | None:
-    """When the first of those that wait came; by its id, so that the index of those that wait will do."""
-    waits = deliveries.c.state == literal_column(f"'{DeliveryState.RECEIVED.value}'")
-    first = select(func.min(deliveries.c.id)).where(waits).scalar_subquery()
-    statement: Select[tuple[datetime]] = select(deliveries.c.received_at).where(deliveries.c.id == first)
-    found: datetime | None = await connection.scalar(statement)
+    statement: Select[tuple[datetime]] = select(deliveries.c.received_at).where(
+        deliveries.c.state == DeliveryState.RECEIVED
+    )
+    found: datetime | None = await connection.scalar(statement.order_by(deliveries.c.received_at).limit(1))
     return found
 
 
