@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
 
+import bot
 from bot.queue.inprocess import InProcessEngine
 from tests.chaos.fuse import Fuse, FusedEngine, PowerCut
 from tests.chaos.kinds import Kind
@@ -12,6 +15,7 @@ from tests.runner.conftest import LEASE_SECONDS, World
 from tests.runner.shop import HandBell, make_worker
 
 LIFE_SECONDS = 20.0
+_PRODUCT: Final = Path(bot.__file__).parent
 _LOOK_SECONDS = 0.005
 _LOOKS_A_SECOND = 10  # so many looks without an end let a second of the product's time pass
 _MAX_BOUNDARIES = 2_000
@@ -67,8 +71,26 @@ async def live_and_die(world: World, fuse: Fuse, bell: HandBell) -> None:
         fuse.stop.set()
         watching.cancel()
         ended, *_ = await asyncio.gather(working, watching, return_exceptions=True)
+        await _bury()
         if ended is not None and not isinstance(ended, PowerCut):
             raise ended
+
+
+async def _bury() -> None:
+    """End what the dead worker's own clearing up, refused as well, has left of its tasks."""
+    left = [task for task in asyncio.all_tasks() if _is_ours(task)]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+def _is_ours(task: "asyncio.Task[Any]") -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return (
+        code is not None
+        and Path(code.co_filename).is_relative_to(_PRODUCT)
+        and "standin" not in code.co_filename
+    )
 
 
 async def _until_over(world: World, bell: HandBell) -> None:
