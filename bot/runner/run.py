@@ -28,6 +28,7 @@ from bot.runner.work import Withdrawn, Work
 
 log = logs.get(__name__)
 
+_HANDED_BACK: Final = "handed back by a worker that stopped"
 _SET_ASIDE: Final = "The worker died on this job again and again, so it was set aside."
 _OUR_BUG: Final = "Something went wrong in Issuewright itself; its log has the details."
 MAX_BACKOFF_SECONDS: Final = 300.0
@@ -62,7 +63,18 @@ class Runner:
     breaker: Breaker = field(default_factory=Breaker)
 
     async def claim(self, job_id: str) -> ClaimedJob | None:
-        """Own the job from now on; None when it is not free."""
+        """Own the job from now on; None when it is not free.
+
+        Whoever is told to stop meanwhile gives back what the database may already have written down.
+        """
+        claiming = asyncio.create_task(self._claim(job_id))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._unclaim(claiming))
+            raise
+
+    async def _claim(self, job_id: str) -> ClaimedJob | None:
         async with self.database.write() as connection:
             return await schedule.claim(
                 Scope.system(),
@@ -72,6 +84,15 @@ class Runner:
                 now=self.clock.now(),
                 lease=timedelta(seconds=self.times.lease_seconds),
             )
+
+    async def _unclaim(self, claiming: "asyncio.Task[ClaimedJob | None]") -> None:
+        try:
+            job = await claiming
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("database_trouble", why=type(error).__name__)
+            return
+        if job is not None:
+            await self._hand_back(job, _HANDED_BACK)
 
     async def run(self, job: ClaimedJob) -> None:
         """Bring a claimed job to its end, or give it back; one that was lost is left alone."""
@@ -97,7 +118,7 @@ class Runner:
             await self._give_back(job, RetryLater(_FULL, cause=Cause.BUG, is_away=True))
         except asyncio.CancelledError:
             # This worker is told to stop: another one goes on from what is recorded.
-            await asyncio.shield(self._hand_back(job, "handed back by a worker that stopped"))
+            await asyncio.shield(self._hand_back(job, _HANDED_BACK))
             raise
 
     async def crashed(self, job: ClaimedJob, error: BaseException) -> None:

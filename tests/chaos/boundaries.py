@@ -14,7 +14,7 @@ from tests.chaos.oracle import Asked, unfinished, verdict, verdict_of
 from tests.runner.conftest import LEASE_SECONDS, World
 from tests.runner.shop import HandBell, make_worker
 
-LIFE_SECONDS = 20.0
+LIFE_SECONDS = 60.0
 _PRODUCT: Final = Path(bot.__file__).parent
 _LOOK_SECONDS = 0.005
 _LOOKS_A_SECOND = 10  # so many looks without an end let a second of the product's time pass

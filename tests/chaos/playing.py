@@ -16,7 +16,7 @@ from tests.chaos.stacks import Stack, running_stack
 
 _DEFAULT_KILLS: Final = 5
 _START_SECONDS: Final = 120.0
-_BLOW_SECONDS: Final = 60.0
+_BLOW_SECONDS: Final = 120.0
 Say = Callable[[str], None]
 
 

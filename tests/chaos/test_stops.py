@@ -5,7 +5,9 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from bot.domain.enums import JobStatus
 from bot.standin.forge.faults import Hang
 from tests.chaos.boundaries import LIFE_SECONDS, after_death, live_and_die
 from tests.chaos.fuse import Fuse
@@ -38,6 +40,19 @@ class Stopper(Fuse):
         self.steps.append(step)
         if len(self.steps) == self.blows_at:
             self.stop.set()
+
+
+@dataclass
+class Canceller(Fuse):
+    """Cancels a task when its second transaction is about to be committed."""
+
+    task: "asyncio.Task[Any] | None" = None
+
+    def pass_through(self, step: str) -> None:
+        self.steps.append(step)
+        is_second = step == "before a commit" and self.steps.count(step) == 2
+        if self.task is not None and is_second:
+            self.task.cancel()
 
 
 async def is_told_to_stop_and_leaves(world: World, fuse: Fuse, bell: HandBell) -> float:
@@ -92,3 +107,15 @@ async def test_a_stop_between_a_write_and_its_answer_leaves_one_effect(
     await live_and_die(town, Fuse(), bell)
     found = await verdict_of(town.database, town.forge, asked)
     assert not found.all, (write, has_landed, found.all)
+
+
+async def test_a_stop_while_a_job_is_claimed_gives_it_back_at_once(town: World) -> None:
+    """It was claimed by a worker that had left, until its lease ran out (found at a random boundary)."""
+    job_id, fuse = await town.submit(), Canceller()
+    async with town.stack("leaving", fuse) as stack:
+        fuse.task = asyncio.create_task(stack.claim(job_id))
+        await asyncio.wait([fuse.task])
+    assert fuse.task.cancelled()
+    assert await held(town.database) == 0
+    facts = await town.facts(job_id)
+    assert (facts.status, facts.attempts) == (JobStatus.PENDING, 0)
