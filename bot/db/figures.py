@@ -75,18 +75,19 @@ async def collect(
     system_only(scope)
     claims, lease_losses, quarantined = await _runs(connection)
     alive, sandboxed, running, places = await _workers(connection, silent_before)
+    allowed = pauses.allowed(await pauses.paused(scope, connection))
     return Figures(
         # An index has both: no row is read.
         deliveries=await _counted(connection, (deliveries.c.event, deliveries.c.state)),
         jobs_asked=await _counted(connection, (job_origins.c.verb,)),
         jobs_ended=await _ended(connection),
-        job_states=await _states(scope, connection),
+        job_states=await _states(connection, allowed),
         waited=await _spread(connection, agent_jobs.c.created_at, agent_jobs.c.started_at, WAIT_BUCKETS),
         took=await _spread(connection, agent_jobs.c.started_at, agent_jobs.c.completed_at, RUN_BUCKETS),
         claims=claims,
         lease_losses=lease_losses,
         quarantined=quarantined,
-        oldest_job_seconds=_age(await _oldest_job(connection, now), now),
+        oldest_job_seconds=_age(await _oldest_job(connection, allowed, now), now),
         oldest_delivery_seconds=_age(await _oldest_delivery(connection), now),
         spend=await _spend(connection, now.replace(hour=0, minute=0, second=0, microsecond=0)),
         installations=await _installations(connection),
@@ -115,9 +116,8 @@ async def _ended(connection: AsyncConnection) -> Rows:
     return _tuples(await connection.execute(statement.where(is_over).group_by(*columns)))
 
 
-async def _states(scope: Scope, connection: AsyncConnection) -> dict[str, int]:
+async def _states(connection: AsyncConnection, allowed: ColumnElement[bool] | None) -> dict[str, int]:
     """Where the open jobs stand; one that waits is paused, admitted, delayed or pending."""
-    allowed = pauses.allowed(await pauses.paused(scope, connection))
     is_paused = true() if allowed is None else ~allowed
     word = case(
         (agent_jobs.c.status == JobStatus.RUNNING, "running"),
@@ -192,15 +192,21 @@ async def _workers(connection: AsyncConnection, silent_before: datetime) -> tupl
     return int(alive), int(sandboxed), int(running), int(places)
 
 
-async def _oldest_job(connection: AsyncConnection, now: datetime) -> datetime | None:
-    """Since when the job that has waited longest is asked for, of those that could start now."""
+async def _oldest_job(
+    connection: AsyncConnection, allowed: ColumnElement[bool] | None, now: datetime
+) -> datetime | None:
+    """When the oldest job that never started was asked for, of those that are due and not paused."""
+    if allowed is None:
+        return None
     statement: Select[tuple[datetime]] = (
         select(agent_jobs.c.created_at)
         .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
+        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
         .where(
             agent_jobs.c.status == JobStatus.PENDING,
             agent_jobs.c.started_at.is_(None),
             or_(job_runs.c.wake_at.is_(None), job_runs.c.wake_at <= now),
+            allowed,
         )
     )
     found: datetime | None = await connection.scalar(statement.order_by(agent_jobs.c.created_at).limit(1))

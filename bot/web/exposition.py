@@ -17,6 +17,8 @@ from prometheus_client.metrics_core import Metric as Family
 from bot import __version__
 from bot.db.figures import Figures, Spread
 from bot.domain.commands import COMMANDS
+from bot.domain.enums import Cause, DeliveryState, OperationKind, OperationState
+from bot.domain.states import end_of
 from bot.handlers.router import ROUTES
 from bot.web.metrics_table import METRICS
 
@@ -86,20 +88,33 @@ def _histogram(name: str, spread: Spread) -> Family:
 
 
 def _samples(figures: Figures, now: datetime) -> dict[str, list[Sample]]:
+    """By metric; a closed set is told with 0 from the start, so that the first event is a rise too.
+
+    https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics
+    """
     return {
         "issuewright_deliveries_total": [
-            ((_known(event, _EVENTS),), count) for event, _, count in figures.deliveries
+            *(((event,), 0) for event in (*_EVENTS, OTHER)),
+            *(((_known(event, _EVENTS),), count) for event, _, count in figures.deliveries),
         ],
         "issuewright_deliveries": [
-            ((_known(event, _EVENTS), state.value.lower()), count)
-            for event, state, count in figures.deliveries
+            *(((event, state.value.lower()), 0) for event in (*_EVENTS, OTHER) for state in DeliveryState),
+            *(
+                ((_known(event, _EVENTS), state.value.lower()), count)
+                for event, state, count in figures.deliveries
+            ),
         ],
         "issuewright_deliveries_oldest_seconds": [((), figures.oldest_delivery_seconds)],
         "issuewright_jobs_submitted_total": [
-            ((_known(verb, _VERBS),), count) for verb, count in figures.jobs_asked
+            *(((verb,), 0) for verb in _VERBS),
+            *(((_known(verb, _VERBS),), count) for verb, count in figures.jobs_asked),
         ],
         "issuewright_jobs_ended_total": [
-            ((status.value.lower(), cause or "none"), count) for status, cause, count in figures.jobs_ended
+            *(((end_of(cause)[0].value.lower(), cause.value), 0) for cause in Cause),
+            *(
+                ((status.value.lower(), cause or "none"), count)
+                for status, cause, count in figures.jobs_ended
+            ),
         ],
         "issuewright_jobs": [
             ((state,), figures.job_states.get(state, 0))
@@ -138,11 +153,15 @@ def _github(figures: Figures, now: datetime) -> dict[str, list[Sample]]:
             limits.append((labels, limit))
             left.append((labels, limit if is_over else remaining))
         blocked.append((labels, _seconds_until(blocked_until, now)))
+    counts = {(kind, state): 0 for kind in OperationKind for state in OperationState}
+    counts |= {(kind, state): count for kind, state, count in figures.writes}
     done: list[Sample] = [
-        ((kind.value,), count) for kind, state, count in figures.writes if state.value == "done"
+        ((kind.value,), count) for (kind, state), count in counts.items() if state is OperationState.DONE
     ]
     still: list[Sample] = [
-        ((kind.value, state.value), n) for kind, state, n in figures.writes if state.value != "done"
+        ((kind.value, state.value), count)
+        for (kind, state), count in counts.items()
+        if state is not OperationState.DONE
     ]
     return {
         "issuewright_github_rate_limit": limits,

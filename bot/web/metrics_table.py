@@ -46,7 +46,8 @@ METRICS: Final = (
     Metric(
         "issuewright_jobs_oldest_seconds",
         "gauge",
-        "How long the oldest job that could start, and never has, is waiting; 0: there is none.",
+        "How old the oldest job is that never started, though it is due and not paused "
+        "(its organization's cap may hold it); 0: there is none.",
     ),
     Metric(
         "issuewright_job_start_age_seconds",
@@ -107,7 +108,7 @@ METRICS: Final = (
     Metric(
         "issuewright_chore_last_success_timestamp_seconds",
         "gauge",
-        "When a chore (sweep, reconcile, retention, …) last went well, in Unix time; "
+        "When a chore (sweep, rows, doubles, pulls, installations, retention) last went well, in Unix time; "
         "`time()` minus it is how many seconds ago that was.",
         ("chore",),
     ),

@@ -19,6 +19,7 @@ from bot.db.database import Database
 from bot.db.deliveries import IncomingDelivery
 from bot.db.tables import agent_jobs, chores, installations, job_runs, workers
 from bot.domain.enums import Cause, DeliveryState, PauseKind, Tier
+from bot.domain.states import end_of
 from bot.web.app import make_app
 from bot.web.deps import WebDeps
 from bot.web.metrics import FRESH_SECONDS, Collection, _names_this_machine
@@ -69,6 +70,11 @@ async def scraper(deps: WebDeps, clock: ManualClock, database: Database) -> Asyn
         yield Scraper(client, clock)
 
 
+def rows(samples: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+    """The samples that count something; what is known beforehand is told with 0 from the start."""
+    return {labels: value for labels, value in samples.items() if value}
+
+
 async def a_delivery(database: Database, number: int, event_name: str = "issues") -> str:
     """A delivery of a minute ago."""
     body = json.dumps({"number": number}).encode()
@@ -95,6 +101,37 @@ async def test_an_empty_database_says_so_in_a_form_that_prometheus_reads(scraper
     assert found["process_resident_memory_bytes"][()] > 0
 
 
+async def test_what_is_known_beforehand_is_told_before_it_happens(scraper: Scraper) -> None:
+    """A series that begins at 1 has no rise: the alert on the first failure would never come."""
+    found = await scraper.figures()
+    ends = {(cause.value, end_of(cause)[0].value.lower()): 0 for cause in Cause}
+    assert found["issuewright_jobs_ended_total"] == ends
+    assert found["issuewright_deliveries"][("issues", "failed")] == 0
+    assert found["issuewright_deliveries"][("other", "failed")] == 0
+    assert found["issuewright_jobs_submitted_total"][("fix",)] == 0
+    assert found["issuewright_deliveries_total"][("issue_comment",)] == 0
+    assert found["issuewright_github_writes_total"][("comment",)] == 0
+    assert found["issuewright_github_writes_open"][("comment", "failed")] == 0
+
+
+async def test_a_job_that_may_not_start_is_no_backlog(scraper: Scraper, database: Database) -> None:
+    ours, theirs = await make_tenant(database), await make_tenant(database, 2, 200)
+    later = (await make_job(database, ours, 1, now=NOW - timedelta(hours=3))).job_id
+    await make_job(database, theirs, 2, now=NOW - timedelta(hours=2))
+    await make_job(database, ours, 3, now=NOW - timedelta(hours=1))
+    oldest = "issuewright_jobs_oldest_seconds"
+    async with database.write() as connection:
+        run = update(job_runs).where(job_runs.c.job_id == later)
+        await connection.execute(run.values(wake_at=NOW + timedelta(hours=1)))
+    assert (await scraper.figures())[oldest][()] == 2 * 3_600 + FRESH_SECONDS
+    async with database.write() as connection:
+        await pauses.pause(SYSTEM, connection, PauseKind.REPOSITORY, "200", reason="", now=NOW)
+    assert (await scraper.figures())[oldest][()] == 3_600 + 2 * FRESH_SECONDS
+    async with database.write() as connection:
+        await pauses.pause(SYSTEM, connection, PauseKind.EVERYTHING, "", reason="", now=NOW)
+    assert (await scraper.figures())[oldest][()] == 0
+
+
 async def test_deliveries_are_counted_by_event_and_outcome(scraper: Scraper, database: Database) -> None:
     ids = [await a_delivery(database, number) for number in range(3)]
     await a_delivery(database, 3, "a_new_event_of_github")
@@ -102,8 +139,8 @@ async def test_deliveries_are_counted_by_event_and_outcome(scraper: Scraper, dat
         await deliveries.finish(SYSTEM, connection, ids[0], DeliveryState.DISPATCHED, now=NOW)
         await deliveries.finish(SYSTEM, connection, ids[1], DeliveryState.FAILED, now=NOW, error="no")
     found = await scraper.figures()
-    assert found["issuewright_deliveries_total"] == {("issues",): 3, ("other",): 1}
-    assert found["issuewright_deliveries"] == {
+    assert rows(found["issuewright_deliveries_total"]) == {("issues",): 3, ("other",): 1}
+    assert rows(found["issuewright_deliveries"]) == {
         ("issues", "received"): 1,
         ("issues", "dispatched"): 1,
         ("issues", "failed"): 1,
@@ -152,7 +189,7 @@ async def test_waits_and_durations_fall_into_their_buckets(scraper: Scraper, dat
     assert found["issuewright_job_start_age_seconds_sum"][()] == pytest.approx(7_204.2, abs=0.01)
     took_ = found["issuewright_job_duration_seconds_bucket"]
     assert (took_[("10.0",)], took_[("60.0",)], took_[("+Inf",)]) == (1, 2, 3)
-    assert found["issuewright_jobs_ended_total"] == {("answered", "completed"): 3}
+    assert rows(found["issuewright_jobs_ended_total"]) == {("answered", "completed"): 3}
     assert found["issuewright_job_claims_total"] == {(): 3}
 
 
