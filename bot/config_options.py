@@ -95,7 +95,7 @@ AGENT_OPTIONS = (
         "agent_default_model",
         model_name,
         "sonnet",
-        "haiku, sonnet, opus or a model's full name, where the request's complexity does not decide.",
+        "The model of every job: haiku, sonnet, opus or a model's full name.",
     ),
 )
 
@@ -176,7 +176,7 @@ SERVICE_OPTIONS = (
         "issuewright_url",
         base_url(plain_http=True),
         "",
-        "Where people reach this service; empty: no links to it are posted.",
+        "Where people reach this service; kept for later links, unused so far.",
     ),
 )
 
