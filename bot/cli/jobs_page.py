@@ -41,6 +41,8 @@ def mark(line: JobLine) -> Cell:
     """The state at a glance."""
     if line.quarantined_at is not None and line.status not in FINAL_JOBS - {JobStatus.FAILED}:
         return _QUARANTINED
+    if line.status is JobStatus.PENDING and (line.waiting or "").startswith(PAUSED):
+        return STATES[JobStatus.PAUSED]
     return STATES[line.status]
 
 
@@ -100,6 +102,9 @@ def _request(story: JobStory, desk: Desk) -> list[tuple[str, Cell]]:
         delivery = f"{request['delivery_id']} ({event})"
     confidence = "" if request["confidence"] is None else f", sure by {request['confidence']:.0%}"
     return [
+        ("id", (line.id, "")),
+        ("name", (one_line(line.name), "")),
+        ("branch", (line.branch or "-", "")),
         ("asked by", (one_line(f"{request['actor_login']} ({request['actor_id']})"), "")),
         ("by", (one_line(f"{request['trigger']}, delivery {delivery}"), "")),
         ("asked", (moment(line.created_at, desk), "")),

@@ -104,7 +104,7 @@ def _jobs_options(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--open", action="store_true", help="only jobs that have not ended")
     listing.add_argument("--quarantined", action="store_true", help="only jobs that crashed too often")
     _listing_options(listing)
-    what = "its id, or the beginning or end of it"
+    what = "its id, or the name in its commit, or the beginning or end of either"
     _action(actions, "show", "the whole story of one job").add_argument("id", metavar="ID", help=what)
     for name, summary in (
         ("retry", "work on the request of ended jobs again, as new jobs"),
@@ -176,18 +176,23 @@ def _instant(text: str) -> object:
 
 def _count(text: str) -> int:
     """How many rows a list may have."""
-    count = int(text)
-    if not 1 <= count <= _MAX_ROWS:
-        raise argparse.ArgumentTypeError(f"{count} is not from 1 to {_MAX_ROWS}")
-    return count
+    return _number(text, 1, _MAX_ROWS, "no number of rows")
 
 
 def _port(text: str) -> int:
-    """A TCP port; argparse turns the error into its own words."""
-    port = int(text)
-    if not 0 <= port <= _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{port} is no port; write a number from 0 to {_MAX_PORT}")
-    return port
+    """A TCP port."""
+    return _number(text, 0, _MAX_PORT, "no port")
+
+
+def _number(text: str, least: int, most: int, what: str) -> int:
+    """A whole number from *least* to *most*; else the words that it is *what*."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is {what}; write a whole number from {least} to {most}")
+    return number
 
 
 # name -> (summary, options); `bot.cli.<name>.run(arguments)` does the work and returns the exit code.

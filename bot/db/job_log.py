@@ -1,14 +1,18 @@
 """Jobs for whoever runs the service: lists with the reason for waiting, and finding one by part of its id."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.db import pauses
+from bot.db.pauses import Paused
 from bot.db.picked import ids_like, picked
 from bot.db.scope import system_only
+from bot.db.submit import NAME
 from bot.db.tables import (
     agent_issues,
     agent_jobs,
@@ -21,14 +25,20 @@ from bot.db.tables import (
     repositories,
 )
 from bot.db.waiting import Policy, policy, reason
+from bot.domain.branches import branch_name
 from bot.domain.enums import Cause, JobStatus, Phase, ThreadKind
 from bot.domain.states import OPEN_JOBS
 from bot.domain.values import Scope
 
+_NAME: Final = agent_jobs.c.config[NAME].as_string()
+
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to list; what is left out narrows nothing. `before_id` goes on behind an earlier list."""
+    """Which jobs to list; what is left out narrows nothing. `before_id` goes on behind an earlier list.
+
+    As in the metrics, one that waits and that a pause covers is paused, and not pending.
+    """
 
     statuses: frozenset[JobStatus] = frozenset()
     cause: Cause | None = None
@@ -43,14 +53,19 @@ class JobFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """One job in a list; `waiting` says in words why one that has not started yet waits."""
+    """One job in a list; `waiting` says in words why one that has not started yet waits.
+
+    `name` stands in its commit (`Issuewright-Job`), `branch` is where its change goes if it makes one.
+    """
 
     id: str
+    name: str
     issue_id: str
     organization_id: str
     organization: str | None
     repository: str | None
     number: int | None
+    branch: str | None
     kind: ThreadKind | None
     verb: str | None
     title: str
@@ -77,9 +92,9 @@ class JobLine:
 
 
 async def find(scope: Scope, connection: AsyncConnection, part: str) -> list[str]:
-    """The ids of the jobs that *part* may mean: an id, or the beginning or end of one."""
+    """The ids of the jobs that *part* may mean: an id or a name, or the beginning or end of one."""
     system_only(scope)
-    return await ids_like(connection, agent_jobs.c.id, (agent_jobs.c.id,), part)
+    return await ids_like(connection, agent_jobs.c.id, (agent_jobs.c.id, _NAME), part)
 
 
 async def recent(
@@ -87,7 +102,11 @@ async def recent(
 ) -> list[JobLine]:
     """The jobs that *chosen* lets through, newest first; workers silent since *silent_before* are gone."""
     system_only(scope)
-    statement = _lines().where(*_conditions(chosen)).order_by(agent_jobs.c.id.desc()).limit(chosen.limit)
+    conditions = _conditions(chosen)
+    if chosen.statuses:
+        is_covered = _is_covered(await pauses.paused(scope, connection))
+        conditions.append(or_(*(_stands(status, is_covered) for status in chosen.statuses)))
+    statement = _lines().where(*conditions).order_by(agent_jobs.c.id.desc()).limit(chosen.limit)
     rows = (await connection.execute(statement)).mappings().all()
     known = await policy(scope, connection, silent_before=silent_before)
     return [_line(row, known, now) for row in rows]
@@ -116,6 +135,8 @@ async def is_quarantined(scope: Scope, connection: AsyncConnection, job_id: str)
 def _line(row: Any, known: Policy, now: datetime) -> JobLine:
     values = {name: row[name] for name in JobLine.__slots__ if name in row}
     values["cost_micro_usd"] = int(values["cost_micro_usd"] or 0)
+    number = values["number"]
+    values["branch"] = None if number is None else branch_name(number, values["name"])
     return JobLine(**values, waiting=reason(row, known, now))
 
 
@@ -132,6 +153,8 @@ def _lines() -> Select[Any]:
     return (
         select(
             *picked(agent_jobs, (*own, *times)),
+            # A job of an earlier version has no name but its id.
+            func.coalesce(_NAME, agent_jobs.c.id).label("name"),
             *picked(job_runs, (*runs, "quarantined_at")),
             *picked(job_origins, ("repository_id", "number", "kind", "verb", "write_key")),
             agent_issues.c.title,
@@ -151,10 +174,24 @@ def _lines() -> Select[Any]:
     )
 
 
+def _is_covered(found: Sequence[Paused]) -> ColumnElement[bool]:
+    """Whether one of the pauses *found* covers a job; none covers a row without a repository of ours."""
+    allowed = pauses.allowed(found)
+    return true() if allowed is None else func.coalesce(~allowed, false())
+
+
+def _stands(status: JobStatus, is_covered: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether a job stands at *status*, as `_states` of the figures counts it."""
+    is_it = agent_jobs.c.status == status
+    if status is JobStatus.PENDING:
+        return and_(is_it, ~is_covered)
+    if status is JobStatus.PAUSED:
+        return or_(is_it, and_(agent_jobs.c.status == JobStatus.PENDING, is_covered))
+    return is_it
+
+
 def _conditions(chosen: JobFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if chosen.statuses:
-        found.append(agent_jobs.c.status.in_(chosen.statuses))
     if chosen.is_open:
         found.append(agent_jobs.c.status.in_(OPEN_JOBS))
     if chosen.cause is not None:

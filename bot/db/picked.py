@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Column, Label, Table, or_, select
+from sqlalchemy import Column, ColumnElement, Label, Table, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 MAX_CANDIDATES: Final = 6
@@ -16,7 +16,7 @@ def picked(table: Table, names: Iterable[str]) -> list[Label[Any]]:
 
 
 async def ids_like(
-    connection: AsyncConnection, id_column: Column[str], names: Sequence[Column[str]], part: str
+    connection: AsyncConnection, id_column: Column[str], names: Sequence[ColumnElement[str]], part: str
 ) -> list[str]:
     """The ids of the rows that *part* may mean: one of *names* is it, or else begins or ends with it.
 

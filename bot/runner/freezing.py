@@ -1,6 +1,5 @@
 """From an outcome to what will be published: every text sanitized, every key fixed, nothing sent."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from bot.db.operations import Frozen
 from bot.db.transcript import Artifact
 from bot.domain import markers
+from bot.domain.branches import branch_name
 from bot.domain.enums import ArtifactType, Cause, OperationKind
 from bot.domain.text import strip_invisible
 from bot.domain.values import ClaimedJob, FileChange, Json
@@ -55,9 +55,8 @@ def key_of(job: ClaimedJob, name: str) -> str:
 
 
 def branch_of(job: ClaimedJob) -> str:
-    """The job's own branch: built from numbers and a hash, never from anybody's words."""
-    digest = hashlib.sha256(job.name.encode()).hexdigest()[:8]
-    return f"issuewright/{job.origin.number}-{digest}"
+    """The job's own branch."""
+    return branch_name(job.origin.number, job.name)
 
 
 def living(job: ClaimedJob, step: str) -> Frozen:

@@ -219,11 +219,12 @@ async def test_a_place_without_a_database_is_told_and_nothing_is_made(
 
 
 @pytest.mark.parametrize(
-    "words", ["list --since soon", "list --limit 0", "list --state lost", "show", "replay"]
+    "words", ["list --since soon", "list --limit 0", "list --limit x", "list --state lost", "show", "replay"]
 )
 def test_misuse_is_told_with_the_usage(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     from bot.cli import main
 
     with pytest.raises(SystemExit) as ended:
         main.main(["deliveries", *words.split()])
-    assert ended.value.code == 2 and "usage: issuewright deliveries" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and "usage: issuewright deliveries" in told and " _" not in told

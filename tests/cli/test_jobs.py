@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from bot.db import jobs, ledger, operations, pauses, submit
+from bot.db import figures, jobs, ledger, operations, pauses, submit
 from bot.db.database import Database
 from bot.db.operations import Frozen
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
 from bot.db.tenants import Tenant
+from bot.domain.branches import branch_name
 from bot.domain.enums import Cause, JobStatus, OperationKind, PauseKind
 from bot.domain.values import Scope, Snapshot
+from bot.runner.freezing import branch_of
 from tests.cli.conftest import Operate
 from tests.db.rows import SYSTEM, claim, make_job, make_tenant, origin, states, submission
 from tests.db.runs import end_job
@@ -118,6 +120,32 @@ async def test_a_pause_is_told(
     assert "issuewright unpause" in (await operate("jobs", "show", job_id)).out
 
 
+@pytest.mark.parametrize("kind", PauseKind)
+async def test_the_filter_paused_means_what_the_metric_counts(
+    operate: Operate, database: Database, kind: PauseKind
+) -> None:
+    one, other = await make_tenant(database, 1, 100), await make_tenant(database, 2, 200)
+    held = await a_job(database, one, 1)
+    runs = await claim(database, await a_job(database, one, 2), now=datetime.now(UTC))
+    foreign, elsewhere = await a_job(database, one, 3), await a_job(database, other, 4)
+    target = {PauseKind.REPOSITORY: "100", PauseKind.ORGANIZATION: one.organization_id}.get(kind, "")
+    now = datetime.now(UTC)
+    async with database.write() as connection:
+        for table in (job_runs, job_origins):
+            await connection.execute(table.delete().where(table.c.job_id == foreign))
+        await pauses.pause(SYSTEM, connection, kind, target, reason="", now=now)
+        counted = (await figures.collect(SYSTEM, connection, now=now, silent_before=now)).job_states
+    paused, pending, running = [
+        {job["id"] for job in (await operate("jobs", "list", "--json", "--state", word)).document}
+        for word in ("paused", "pending", "running")
+    ]
+    assert (held in paused, paused & pending, running) == (True, set(), {runs.id})
+    assert paused | pending == {held, foreign, elsewhere}
+    assert len(paused) == counted["paused"] and len(pending) == counted.get("pending", 0)
+    rows = (await operate("jobs", "list", "--state", "paused")).out.splitlines()[1:]
+    assert all("‖ paused" in row for row in rows)
+
+
 async def test_the_story_of_a_job_is_told_whole(operate: Operate, database: Database) -> None:
     tenant = await make_tenant(database)
     job = await claim(database, await a_job(database, tenant), now=datetime.now(UTC))
@@ -158,6 +186,29 @@ async def test_the_story_of_a_job_is_told_whole(operate: Operate, database: Data
 async def test_a_job_is_found_by_part_of_its_id(operate: Operate, database: Database, cut: slice) -> None:
     job_id = await a_job(database, await make_tenant(database))
     assert (await operate("jobs", "show", "--json", job_id[cut].lower())).document["id"] == job_id
+
+
+async def test_a_job_is_found_by_the_name_in_its_commit_and_shown_with_its_branch(
+    operate: Operate, database: Database
+) -> None:
+    tenant = await make_tenant(database)
+    await a_job(database, tenant, 2)
+    job = await claim(database, await a_job(database, tenant, 7), now=datetime.now(UTC))
+    assert job.request_name is not None
+    for part in (job.request_name, job.request_name[:8], job.request_name[-8:]):
+        told = (await operate("jobs", "show", "--json", part)).document
+        assert (told["id"], told["name"], told["branch"]) == (job.id, job.request_name, branch_of(job))
+    said = (await operate("jobs", "show", job.request_name)).out
+    rows = dict(line.split(maxsplit=1) for line in said.splitlines() if len(line.split()) == 2)
+    assert (rows["id"], rows["name"], rows["branch"]) == (job.id, job.request_name, branch_of(job))
+
+
+async def test_a_job_of_an_earlier_version_is_named_by_its_id(operate: Operate, database: Database) -> None:
+    job_id = await a_job(database, await make_tenant(database))
+    async with database.write() as connection:
+        await connection.execute(update(agent_jobs).values(config={}))
+    told = (await operate("jobs", "show", "--json", job_id)).document
+    assert (told["name"], told["branch"]) == (job_id, branch_name(1, job_id))
 
 
 async def test_an_ambiguous_id_is_refused_with_its_meanings(operate: Operate, database: Database) -> None:

@@ -128,6 +128,14 @@ def test_a_port_in_use_ends_with_1(
     assert "in use" in captured.err and "Traceback" not in captured.err
 
 
+@pytest.mark.parametrize("text", ["abc", "-1", "65536", "1.5", ""])
+def test_what_is_no_port_is_told_in_words(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main.main(["serve", f"--port={text}"])
+    assert ended.value.code == 2
+    assert f"{text!r} is no port; write a whole number from 0 to 65535" in capsys.readouterr().err
+
+
 def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_arguments: object) -> int:
         raise KeyboardInterrupt
