@@ -27,7 +27,7 @@ from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.stacks import STACKS
 
 BOTH: Final = ("sqlite", "postgres-redis")
-# Of N worker kills: how many blows the other scenarios get.
+# Of N worker kills: how many blows the others get where all are played; one asked for by name gets N.
 SHARES: Final = {
     "web": 0.5,
     "power": 0.1,
@@ -36,6 +36,7 @@ SHARES: Final = {
     "faults": 0.25,
     "redis": 0.3,
     "postgres": 0.25,
+    "refusals": 0.25,
 }
 
 
