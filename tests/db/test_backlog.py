@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, event, text, update
+from sqlalchemy import event, text, update
 
 from bot.db import backlog, deliveries, tables
 from bot.db.backlog import MAX_BLOCKING_ATTEMPTS
@@ -77,8 +77,7 @@ async def test_however_much_an_installation_has_put_off_no_other_waits_for_it(
 ) -> None:
     """Its window is full of what GitHub's limit put off until tomorrow."""
     monkeypatch.setattr(backlog, "WINDOW", 3)
-    whose = tables.deliveries.c.installation_id == bindparam("installation")
-    monkeypatch.setattr(backlog, "_HEADS", backlog._heads(whose))
+    monkeypatch.setattr(backlog, "_HEADS", backlog._heads_of_many())
     for second in range(5):
         await stored(database, delivery(second, installation=1))
     async with database.write() as connection:
@@ -88,24 +87,56 @@ async def test_however_much_an_installation_has_put_off_no_other_waits_for_it(
 
 
 async def test_the_way_to_the_next_one_goes_by_the_index_of_those_that_wait(database: Database) -> None:
-    for second in range(20):
+    first = await stored(database, delivery(0))
+    for second in range(1, 20):
         await stored(database, delivery(second, installation=1 + second % 3))
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
 
     def ask_for_the_plan(*call: Any) -> tuple[str, Any]:
         return explain + call[2], call[3]
 
-    asked = {"now": NOW, "without": [], "most": 3, "installation": 1}
+    asked = {"now": NOW, "without": [], "most": 3, "firsts": [first.delivery_id]}
     async with database.write() as connection:
         if not database.is_sqlite:
             await connection.execute(text("SET LOCAL enable_seqscan TO off"))
         event.listen(database.engine.sync_engine, "before_cursor_execute", ask_for_the_plan, retval=True)
         plans = [
             [tuple(row) for row in (await connection.execute(statement, values)).cursor.fetchall()]
-            for statement, values in ((backlog._FIRSTS, {}), (backlog._HEADS, asked))
+            for statement, values in (
+                (backlog._FIRSTS, {}),
+                (backlog._HEADS, asked),
+                (backlog._HEADS_OF_NONE, asked),
+            )
         ]
     for plan in plans:
         assert "deliveries_waiting_idx" in str(plan)
+
+
+async def test_that_nothing_is_due_takes_few_statements_to_see_however_many_wait(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What holds up each thread is put off; what waits behind it is not."""
+    monkeypatch.setattr(backlog, "FEW", 2)
+    for installation in range(1, 31):
+        for place in range(2):
+            await stored(database, delivery(100 * installation + place, installation=installation, number=7))
+    first = tables.deliveries.c.event.like("e%00")
+    async with database.write() as connection:
+        put_off = update(tables.deliveries).where(first).values(wake_at=NOW + timedelta(days=1))
+        await connection.execute(put_off)
+    asked: list[str] = []
+
+    def keep(*call: Any) -> None:
+        asked.append(call[2])
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", keep)
+    assert await take(database) == []
+    event.remove(database.engine.sync_engine, "before_cursor_execute", keep)
+    # On Postgres two more settle whose turn it is.
+    assert 3 <= len([one for one in asked if "deliveries" in one]) <= 4
+    await stored(database, delivery(9_000, installation=25, number=8))
+    assert names(await take(database, minutes=60)) == ["e9000"]
+    assert names(await take(database, minutes=60 * 25, limit=99))[:3] == ["e100", "e200", "e300"]
 
 
 async def test_only_the_first_of_a_thread_is_given_out(database: Database) -> None:
