@@ -5,6 +5,7 @@ piece can be done twice: a delivery is known by target and GUID or by its digest
 """
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,9 @@ from bot.domain.ids import new_id
 
 # What one transaction takes at most, so that no caller waits for the whole of a flood.
 BATCH: Final = 256
+# What may wait at most: a database that hangs must not fill the memory. Four uploads of 25 MiB fit.
+MAX_WAITING: Final = 4096
+MAX_WAITING_BYTES: Final = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,48 @@ Waiting: TypeAlias = tuple[Work, asyncio.Future[Accepted | None]]
 
 
 class NotStored(Exception):
-    """The writer ended before the work was done; nothing of it is kept."""
+    """The writer ended before the work was done, or had no room for it; nothing of it is kept."""
+
+
+class Room:
+    """How much waits for a writer, in pieces and in bytes; any thread may use it."""
+
+    def __init__(self) -> None:
+        """Nothing waits yet."""
+        self._lock = threading.Lock()
+        self._pieces = 0
+        self._bytes = 0
+
+    def enter(self, work: Work) -> None:
+        """Count *work* until it leaves.
+
+        Raises:
+            NotStored: Too much waits already; *work* is not counted.
+        """
+        size = _size_of(work)
+        with self._lock:
+            if self._pieces >= MAX_WAITING or self._bytes + size > MAX_WAITING_BYTES:
+                raise NotStored("too much waits to be stored")
+            self._pieces += 1
+            self._bytes += size
+
+    def leave(self, batch: Sequence[Waiting]) -> None:
+        """Those of *batch* wait no longer; to be told once for each."""
+        with self._lock:
+            self._pieces -= len(batch)
+            self._bytes -= sum(_size_of(work) for work, _ in batch)
+
+    def wanted(self, batch: Sequence[Waiting]) -> list[Waiting]:
+        """*batch* without those whose callers gave up: they were told that it was not stored; these leave.
+
+        Behind the piece that was given up of a large body nothing comes: its parts belong to no delivery.
+        """
+        wanted = [one for one in batch if not one[1].done()]
+        if len(wanted) < len(batch):
+            # Asked once for each: a caller may give up meanwhile.
+            kept = {id(future) for _, future in wanted}
+            self.leave([one for one in batch if id(one[1]) not in kept])
+        return wanted
 
 
 class Writer(Protocol):
@@ -63,7 +108,7 @@ class Writer(Protocol):
         """What *work* came to, after the commit; None for a part, and where Look found nothing.
 
         Raises:
-            Exception: An error of the driver, or NotStored; nothing of it is kept.
+            Exception: An error of the driver, or NotStored, also where too much waits; nothing of it is kept.
         """
 
     async def close(self) -> None:
@@ -172,3 +217,10 @@ def settle(batch: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
+
+
+def _size_of(work: Work) -> int:
+    """The bytes that *work* holds while it waits: before and behind its parts, those of the whole body."""
+    if isinstance(work, Part):
+        return len(work.content)
+    return len(work.delivery.payload or b"") + sum(map(len, work.delivery.parts))

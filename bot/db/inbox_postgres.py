@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import bell, inbox
+from bot.db import bell, inbox, trouble
 from bot.db.database import Database
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.inbox import Keep, Look, Outcome, Part, Waiting, Work
@@ -20,8 +20,8 @@ from bot.domain.enums import DeliveryState
 
 # Shorter than the web's patience, so that the cause is known when the sender is told.
 COMMIT_SECONDS: Final = 6.0
-# Two writers met, or the server came back: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_PASSING: Final = frozenset({"40001", "40P01"})
+# Two writers met: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_MET: Final = frozenset({"40001", "40P01"})
 _FAILURES: Final = (SQLAlchemyError, OSError, TimeoutError, ValueError, LookupError, OverflowError)
 
 _INSERT = insert(deliveries).on_conflict_do_nothing().returning(deliveries.c.id)
@@ -36,6 +36,7 @@ class PostgresWriter:
         self._database = database
         self._commit_seconds = commit_seconds
         self._log = InboxLog()
+        self._room = inbox.Room()
         self._waiting: deque[Waiting] = deque()
         self._parts: deque[Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -44,8 +45,10 @@ class PostgresWriter:
         """What *work* came to, after the commit; None for a part, and where Look found nothing.
 
         Raises:
-            SQLAlchemyError, OSError, TimeoutError, ValueError, LookupError, OverflowError: It is not kept.
+            NotStored, SQLAlchemyError, OSError, TimeoutError, ValueError, LookupError, OverflowError:
+                It is not kept.
         """
+        self._room.enter(work)
         future: asyncio.Future[Accepted | None] = asyncio.get_running_loop().create_future()
         (self._parts if isinstance(work, Part) else self._waiting).append((work, future))
         if self._task is None or self._task.done():
@@ -63,7 +66,9 @@ class PostgresWriter:
             batch = [self._waiting.popleft() for _ in range(size)]
             if self._parts:
                 batch.append(self._parts.popleft())
-            await self._answer(batch)
+            wanted = self._room.wanted(batch)
+            if wanted:
+                await self._answer(wanted)
 
     async def _answer(self, batch: list[Waiting]) -> None:
         works = [work for work, _ in batch]
@@ -71,6 +76,7 @@ class PostgresWriter:
         try:
             outcomes = await self._outcomes(works)
         finally:
+            self._room.leave(batch)
             inbox.settle(batch, outcomes)
         self._log.add(works, outcomes)
         self._log.write()
@@ -79,11 +85,11 @@ class PostgresWriter:
         """Those of *works*; where one of them is refused, the others are done without it."""
         outcomes: list[Outcome] = []
         error = await self._try(works, outcomes)
-        if error is not None and _is_passing(error):
+        if error is not None and _may_go_at_once(error):
             error = await self._try(works, outcomes)
         if error is None:
             return outcomes
-        if len(works) == 1 or _is_passing(error):
+        if len(works) == 1 or _concerns_all(error):
             return [error] * len(works)
         half = len(works) // 2
         return [*await self._outcomes(works[:half]), *await self._outcomes(works[half:])]
@@ -181,8 +187,17 @@ def _is_same(row: Any, delivery: IncomingDelivery) -> bool:
     return row.digest == delivery.digest or guid == _guid_of(delivery)
 
 
-def _is_passing(error: Exception) -> bool:
-    """Whether the same may succeed over a new connection, or once the other writer is done."""
+def _may_go_at_once(error: Exception) -> bool:
+    """Whether the same may succeed over a new connection, or now that the other writer is done."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _PASSING
+        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _MET
     return isinstance(error, OSError)
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether each half would fail the same way: the server is away, full or closed to us.
+
+    An error without a statement is one of the connection.
+    """
+    is_of_connection = isinstance(error, DBAPIError) and error.statement is None
+    return is_of_connection or isinstance(error, OSError) or trouble.is_passing(error)

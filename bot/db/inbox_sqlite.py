@@ -94,6 +94,7 @@ class SqliteWriter:
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._log = InboxLog()
+        self._room = inbox.Room()
         self._checkpoints = Checkpoints(self._path)
 
     async def do(self, work: Work) -> Accepted | None:
@@ -102,6 +103,7 @@ class SqliteWriter:
         Raises:
             NotStored, sqlite3.Error, ValueError, LookupError, OverflowError: Nothing of it is kept.
         """
+        self._room.enter(work)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Accepted | None] = loop.create_future()
         if not self._collected:
@@ -132,7 +134,9 @@ class SqliteWriter:
     def _run(self) -> None:
         try:
             while not self._is_ending or self._parts:
-                self._answer(self._take())
+                wanted = self._room.wanted(self._take())
+                if wanted:
+                    self._answer(wanted)
         finally:
             self._close()
             self._checkpoints.close()
@@ -170,8 +174,9 @@ class SqliteWriter:
             self._close()
             outcomes = [error] * len(batch)
         finally:
+            self._room.leave(batch)
             # Without a loop nobody waits any more.
-            with contextlib.suppress(RuntimeError, IndexError):
+            with contextlib.suppress(RuntimeError):
                 batch[0][1].get_loop().call_soon_threadsafe(inbox.settle, batch, outcomes)
         self._log.add(works, outcomes)
         if self._log.due_seconds() == 0:
