@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import system_only, within
@@ -94,30 +94,14 @@ async def of_job(scope: Scope, connection: AsyncConnection, job_id: str) -> list
         .where(operations.c.job_id == job_id, within(scope, operations))
         .order_by(operations.c.sequence, operations.c.id)
     )
-    return [_operation(row) for row in (await connection.execute(statement)).all()]
+    return [operation_of(row) for row in (await connection.execute(statement)).all()]
 
 
 async def by_key(scope: Scope, connection: AsyncConnection, key: str) -> Operation | None:
     """The operation with this key, or None."""
     statement = select(operations).where(operations.c.key == key, within(scope, operations))
     row = (await connection.execute(statement)).first()
-    return None if row is None else _operation(row)
-
-
-async def outbox(scope: Scope, connection: AsyncConnection, *, now: datetime, limit: int) -> list[Operation]:
-    """Open operations that belong to no run (sequence below zero): acknowledgements and help."""
-    system_only(scope)
-    statement = (
-        select(operations)
-        .where(
-            operations.c.sequence < 0,
-            operations.c.state.in_(OPEN_STATES),
-            or_(operations.c.wake_at.is_(None), operations.c.wake_at <= now),
-        )
-        .order_by(operations.c.id)
-        .limit(limit)
-    )
-    return [_operation(row) for row in (await connection.execute(statement)).all()]
+    return None if row is None else operation_of(row)
 
 
 async def mark_sent(
@@ -195,7 +179,7 @@ async def to_recheck(
         .order_by(operations.c.recheck_at, operations.c.id)
         .limit(limit)
     )
-    return [_operation(row) for row in (await connection.execute(statement)).all()]
+    return [operation_of(row) for row in (await connection.execute(statement)).all()]
 
 
 async def set_recheck(
@@ -259,6 +243,7 @@ async def postpone(
     )
 
 
-def _operation(row: object) -> Operation:
+def operation_of(row: object) -> Operation:
+    """A whole row of the table."""
     fields = {name: getattr(row, name) for name in Operation.__slots__}
     return Operation(**fields)

@@ -40,6 +40,8 @@ installations = Table(
     Column("suspendedAt", UtcTimestamp, key="suspended_at"),
     Column("deletedAt", UtcTimestamp, key="deleted_at"),
     Column("nextWriteAt", UtcTimestamp, key="next_write_at"),
+    # Until when the outbox of one worker is at it (see `bot.db.mail`).
+    Column("mailUntil", UtcTimestamp, key="mail_until"),
     # What GitHub last said of the hourly limit.
     Column("rateLimit", Integer, key="rate_limit"),
     Column("rateRemaining", Integer, key="rate_remaining"),

@@ -56,7 +56,6 @@ deliveries = Table(
     Column("dispatchedAt", UtcTimestamp, key="dispatched_at"),
     Index("deliveries_targetType_targetId_guid_key", "target_type", "target_id", "guid", unique=True),
     Index("deliveries_digest_key", "digest", unique=True),
-    Index(None, "received_at"),
     Index(None, "event", "state"),
     schema=OWN_SCHEMA,
 )
@@ -69,6 +68,15 @@ Index(
     deliveries.c.id,
     postgresql_where=_waits,
     sqlite_where=_waits,
+)
+
+# Of those that have a body alone, which is for a time: retention does not look at all that ever came.
+_has_body: Final = text("payload IS NOT NULL OR parts > 0")
+Index(
+    "deliveries_bodies_idx",
+    deliveries.c.received_at,
+    postgresql_where=_has_body,
+    sqlite_where=_has_body,
 )
 
 workers = Table(
@@ -211,6 +219,18 @@ operations = Table(
     Index(None, "installation_id", "sent_at"),
     Index(None, "job_id"),
     schema=OWN_SCHEMA,
+)
+
+WAITING_MAIL: Final = (
+    f"sequence < 0 AND state IN ('{OperationState.INTENT.value}', '{OperationState.SENT.value}')"
+)
+"""What belongs to no run and is not at its end: in an index of its own (see `bot.db.mail`)."""
+Index(
+    "operations_mail_idx",
+    operations.c.installation_id,
+    operations.c.id,
+    postgresql_where=text(WAITING_MAIL),
+    sqlite_where=text(WAITING_MAIL),
 )
 
 verifications = Table(

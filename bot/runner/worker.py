@@ -101,6 +101,7 @@ class Worker:
             await closing
             # A database that is away gives the deliveries to others after a while.
             await _if_the_database_answers(self.dispatcher.close())
+            await self.outbox.close()
             if self.database_bell is not None:
                 await self.database_bell.close()
             await _if_the_database_answers(self._leave())
@@ -196,9 +197,10 @@ class Worker:
                 await schedule.unadmit(Scope.system(), connection, job_ids)
 
     async def _mail(self) -> None:
+        """Writes of no run, a few installations at a time; the end of a turn makes room for the next."""
         await self._mail_waits.wait()
         self._mail_waits.clear()
-        await self.outbox.run_once()
+        await self.outbox.fill(self._mail_waits.set)
 
     async def _serve(self) -> None:
         """One of the places at which jobs run."""

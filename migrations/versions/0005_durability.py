@@ -13,6 +13,7 @@ JSON_VALUE = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 RAW_BYTES = sa.LargeBinary().with_variant(postgresql.BYTEA(), "postgresql")
 INSTANT = sa.DateTime().with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
 ZERO = sa.text("0")
+MAIL = sa.text("sequence < 0 AND state IN ('intent', 'sent')")
 
 # table, column, type, is it a count (never null, from 0)
 COLUMNS = (
@@ -32,12 +33,12 @@ COLUMNS = (
     ("job_origins", "writeKey", sa.Text(), False),
     ("job_origins", "deliveryId", sa.Text(), False),
     ("operations", "recheckAt", INSTANT, False),
+    ("installations", "mailUntil", INSTANT, False),
     ("installations", "rateLimit", sa.Integer(), False),
     ("installations", "rateRemaining", sa.Integer(), False),
     ("installations", "rateResetAt", INSTANT, False),
 )
 INDEXES = (
-    ("deliveries", ["receivedAt"]),
     ("deliveries", ["event", "state"]),
     ("job_origins", ["writeKey"]),
     ("job_origins", ["deliveryId"]),
@@ -49,6 +50,11 @@ PARTIAL_INDEXES = (
     (["organizationId", "dueAt", "jobId"], "dueAt"),
     (["admittedAt"], "admittedAt"),
     (["leaseUntil"], "leaseUntil"),
+)
+# Of deliveries: those that wait, and those that have a body.
+DELIVERY_INDEXES = (
+    ("deliveries_waiting_idx", ["installationId", "id"], "state = 'RECEIVED'"),
+    ("deliveries_bodies_idx", ["receivedAt"], "payload IS NOT NULL OR parts > 0"),
 )
 
 
@@ -68,20 +74,24 @@ def upgrade() -> None:
         op.create_index(f"{table}_{'_'.join(names)}_idx", table, names, schema=_own())
     _schedule()
     op.drop_index("deliveries_state_receivedAt_idx", "deliveries", schema=_own())
-    waits = sa.text("state = 'RECEIVED'")
+    for name, names, which in DELIVERY_INDEXES:
+        rows = sa.text(which)
+        op.create_index(name, "deliveries", names, schema=_own(), postgresql_where=rows, sqlite_where=rows)
     op.create_index(
-        "deliveries_waiting_idx",
-        "deliveries",
+        "operations_mail_idx",
+        "operations",
         ["installationId", "id"],
         schema=_own(),
-        postgresql_where=waits,
-        sqlite_where=waits,
+        postgresql_where=MAIL,
+        sqlite_where=MAIL,
     )
 
 
 def downgrade() -> None:
     """Take them away again."""
-    op.drop_index("deliveries_waiting_idx", "deliveries", schema=_own())
+    op.drop_index("operations_mail_idx", "operations", schema=_own())
+    for name, _names, _which in DELIVERY_INDEXES:
+        op.drop_index(name, "deliveries", schema=_own())
     op.create_index("deliveries_state_receivedAt_idx", "deliveries", ["state", "receivedAt"], schema=_own())
     for names, _column in PARTIAL_INDEXES:
         op.drop_index(f"job_runs_{'_'.join(names)}_idx", "job_runs", schema=_own())

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import operations
+from bot.db import mail, operations
 from bot.db.database import Database
 from bot.db.operations import Frozen, Operation
 from bot.db.tables import operations as table
@@ -182,10 +182,10 @@ async def test_another_organization_sees_and_changes_nothing(database: Database)
 async def test_the_outbox_belongs_to_no_tenant(database: Database) -> None:
     with pytest.raises(ValueError, match="no tenant"):
         async with database.read() as connection:
-            await operations.outbox(Scope("o"), connection, now=NOW, limit=1)
+            await mail.waiting(Scope("o"), connection, now=NOW)
 
 
 async def _due(database: Database, *, minutes: int = 0, limit: int = 10) -> list[str]:
     async with database.read() as connection:
-        found = await operations.outbox(SYSTEM, connection, now=NOW + minutes * MINUTE, limit=limit)
+        found = await mail.of_installation(SYSTEM, connection, 10, now=NOW + minutes * MINUTE, limit=limit)
     return [operation.key for operation in found]
