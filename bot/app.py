@@ -79,7 +79,7 @@ async def run_prepare(settings: Settings) -> None:
     from bot.db.readiness import prepare
 
     try:
-        await prepare(settings.database_url)
+        await prepare(settings.database_url, settings.database_key)
     except DatabaseAway as error:
         sys.stderr.write(
             f"issuewright: the database does not answer yet ({error}); starting anyway: webhooks get "

@@ -99,6 +99,12 @@ class Settings:
     is_pulling: bool = False
     sandbox_timeout_seconds: float = 600.0
 
+    @property
+    def database_key(self) -> str:
+        """The setting that says where the database is: the folder, unless an address was given."""
+        is_own = self.database_url != default_database_url(self.data_dir)
+        return "DATABASE_URL" if is_own else "ISSUEWRIGHT_DATA_DIR"
+
     def for_role(self, role: Role) -> "Settings":
         """Return a copy without the secrets that a process of *role* must not hold."""
         taken: dict[str, Any] = {}
@@ -139,11 +145,15 @@ def load(environ: Mapping[str, str], *, role: Role, env_file: Path | None = None
     return Settings(**values)
 
 
-def report(problems: Iterable[Problem]) -> str:
-    """Return one block for the terminal: a heading, then a line for each problem."""
+def report(problems: Iterable[Problem], *, is_start: bool = True) -> str:
+    """Return one block for the terminal: a heading, then a line for each problem.
+
+    *is_start*: something was to be started.
+    """
     lines = [f"  {problem.key}: {problem.wrong}. To mend it, {problem.remedy}." for problem in problems]
     count = "one problem" if len(lines) == 1 else f"{len(lines)} problems"
-    return "\n".join([f"The configuration has {count}; nothing was started.", *lines])
+    ending = "; nothing was started." if is_start else "."
+    return "\n".join([f"The configuration has {count}{ending}", *lines])
 
 
 def to_json(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from bot.cli import times
 from bot.cli.desk import SYSTEM, Desk
 from bot.cli.document import as_document
 from bot.cli.table import Cell, Column
-from bot.cli.terminal import EXIT_FAILED, EXIT_OK
+from bot.cli.terminal import EXIT_OK
 from bot.cli.visible import one_line
 from bot.db import deliveries, delivery_log
 from bot.db.delivery_log import DeliveryFilter, DeliveryJob, DeliveryLine
@@ -172,17 +172,12 @@ def _hints(line: DeliveryLine, jobs: Sequence[DeliveryJob]) -> list[tuple[str, s
 
 
 async def _replay(arguments: argparse.Namespace, desk: Desk) -> int:
-    """All of them or, where one is not to be found, none."""
+    """All that have a body; none of them where one is not to be found."""
     async with desk.database.write() as connection:
         found = [(await delivery_log.find(SYSTEM, connection, part), part) for part in arguments.ids]
         chosen = [desks.only(ids, part, "deliveries") for ids, part in found]
         outcomes = [await _put_back(connection, delivery_id) for delivery_id in chosen]
-    if desk.is_json:
-        desk.screen.document(outcomes)
-    for outcome in () if desk.is_json else outcomes:
-        style = "green" if outcome["isReplayed"] else "red"
-        desk.screen.line((outcome["id"], "bold"), ("  ", ""), (outcome["message"], style))
-    return EXIT_OK if all(outcome["isReplayed"] for outcome in outcomes) else EXIT_FAILED
+    return desks.outcomes(desk, outcomes, "isReplayed")
 
 
 async def _put_back(connection: AsyncConnection, delivery_id: str) -> dict[str, Any]:

@@ -20,12 +20,11 @@ from bot.cli.screen import Screen
 from bot.cli.table import Column, Row
 from bot.cli.terminal import EXIT_FAILED, EXIT_MISUSED, EXIT_OK, say
 from bot.cli.visible import one_line
-from bot.config import Role, Settings, load, masked_url
-from bot.db import revision
+from bot.config import Role, Settings, load
 from bot.db.database import Database, is_sqlite
 from bot.db.picked import MIN_PART_CHARS
-from bot.db.readiness import KEY, unusable
-from bot.domain.values import Scope
+from bot.db.readiness import check, unusable
+from bot.domain.values import Json, Scope
 from bot.errors import ConfigError, IssuewrightError, Problem, UserError
 from bot.process import set_undumpable
 
@@ -72,17 +71,21 @@ def run(arguments: argparse.Namespace, work: Work) -> int:
 
     Raises:
         ConfigError: The settings or the database cannot be used.
-        UserError: What was asked for cannot be done.
+        UserError: What was asked for cannot be done, or it cannot be written to stdout.
+        Unread: Nobody reads stdout.
     """
     set_undumpable()
     try:
         settings = load(os.environ, role=Role.MIGRATE, env_file=Path(".env"))
-        return asyncio.run(_run(settings, work, is_json=arguments.json))
+        screen = Screen()
+        code = asyncio.run(_run(settings, work, screen, is_json=arguments.json))
+        screen.send()
     except IssuewrightError as error:
         if not arguments.json:
             raise
-        print(json.dumps({"error": str(error)}), file=sys.stderr)
+        say(_error(str(error)))
         return EXIT_MISUSED if isinstance(error, ConfigError) else EXIT_FAILED
+    return code
 
 
 def only(found: Sequence[str], part: str, command: str) -> str:
@@ -116,23 +119,46 @@ def lists(
     if desk.is_json:
         desk.screen.document(as_document(shown))
     elif not shown:
-        say(f"No {one} was found.")
+        desk.screen.aside(f"No {one} was found.")
     else:
         desk.screen.table(columns, [row(line, desk) for line in shown])
     if len(found) > limit and not desk.is_json:
-        say(f"\nThere are more; they begin with: issuewright {command} list --after {shown[-1].id}")
+        more = f"issuewright {command} list --after {shown[-1].id}"
+        desk.screen.aside(f"\nThere are more; they begin with: {more}")
     return EXIT_OK
 
 
-async def _run(settings: Settings, work: Work, *, is_json: bool) -> int:
+def outcomes(desk: Desk, found: Sequence[Json], done: str) -> int:
+    """Tell what became of each thing that was asked for; returns the exit code.
+
+    One of which *done* is false could not be done: the others were, and the whole has failed.
+    """
+    undone = [each for each in found if not each[done]]
+    if desk.is_json:
+        desk.screen.document(found)
+        if undone:
+            error = "; ".join(f"{each['id']} {each['message']}" for each in undone)
+            desk.screen.aside(_error(error))
+    for each in () if desk.is_json else found:
+        style = "green" if each[done] else "red"
+        desk.screen.line((each["id"], "bold"), ("  ", ""), (each["message"], style))
+    return EXIT_FAILED if undone else EXIT_OK
+
+
+def _error(words: str) -> str:
+    """What went wrong, for a program."""
+    return json.dumps({"error": words})
+
+
+async def _run(settings: Settings, work: Work, screen: Screen, *, is_json: bool) -> int:
     async with _opened(settings) as database:
-        task = asyncio.create_task(work(Desk(settings, database, datetime.now(UTC), Screen(), is_json)))
+        task = asyncio.create_task(work(Desk(settings, database, datetime.now(UTC), screen, is_json)))
         try:
             await asyncio.wait([task], timeout=_SPINNER_AFTER_SECONDS)
             with _spinner(is_shown=not task.done() and sys.stderr.isatty()):
                 return await task
         except (SQLAlchemyError, OSError) as error:
-            raise ConfigError(unusable(error)) from error
+            raise ConfigError(unusable(error, settings.database_url, settings.database_key)) from error
         finally:
             task.cancel()
 
@@ -158,26 +184,22 @@ async def _opened(settings: Settings) -> AsyncIterator[Database]:
     Raises:
         ConfigError: It is not there, not reachable, or of another version.
     """
-    url = settings.database_url
+    url, key = settings.database_url, settings.database_key
     if is_sqlite(url) and not _has_file(url):
-        wrong = f"there is no database at {masked_url(url)}"
+        wrong = f"there is no database {make_url(url).database}"
         remedy = "run this where the service runs, with its settings; `issuewright serve` makes the file"
-        raise ConfigError(Problem(KEY, wrong, remedy))
+        raise ConfigError(Problem(key, wrong, remedy))
     database = Database(url)
     try:
-        await _check(database)
+        await _check(database, settings)
         yield database
     finally:
         await database.close()
 
 
-async def _check(database: Database) -> None:
+async def _check(database: Database, settings: Settings) -> None:
     """Raise ConfigError where the database is of another version, or does not answer."""
     try:
-        async with database.read() as connection:
-            found, needed = await revision.current(connection), revision.newest()
+        await check(database, settings.database_key)
     except (SQLAlchemyError, OSError) as error:
-        raise ConfigError(unusable(error)) from error
-    if found != needed:
-        wrong = f"the database stands at revision {found or 'none'}, this version needs {needed}"
-        raise ConfigError(Problem(KEY, wrong, "use the commands of the version that serves it"))
+        raise ConfigError(unusable(error, settings.database_url, settings.database_key)) from error

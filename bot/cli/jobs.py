@@ -17,6 +17,8 @@ from bot.cli.terminal import EXIT_OK
 from bot.cli.visible import one_line
 from bot.db import again, bell, cancel, job_log, job_story
 from bot.db.job_log import JobFilter, JobLine
+from bot.db.standing import standing
+from bot.domain.enums import JobStatus
 from bot.domain.values import Json
 from bot.errors import UserError
 
@@ -103,7 +105,7 @@ async def _again(arguments: argparse.Namespace, desk: Desk) -> int:
         outcomes = await _all_again(arguments, desk)
     except IntegrityError:  # somebody else did the same at this moment; now there is something to find
         outcomes = await _all_again(arguments, desk)
-    return _tell(outcomes, desk)
+    return desks.outcomes(desk, outcomes, "jobId")
 
 
 async def _all_again(arguments: argparse.Namespace, desk: Desk) -> list[Json]:
@@ -147,18 +149,21 @@ async def _cancel(arguments: argparse.Namespace, desk: Desk) -> int:
     async with desk.database.write() as connection:
         for job_id in [await _the(connection, part) for part in arguments.ids]:
             is_open = await cancel.cancel_job(SYSTEM, connection, job_id, reason=reason, now=desk.now)
-            message = "ends within seconds" if is_open else "has ended already"
-            outcomes.append({"id": job_id, "isCancelled": is_open, "message": message})
+            outcomes.append(await _cancelled(connection, job_id, is_open=is_open))
         await bell.ring(connection)
-    return _tell(outcomes, desk)
+    return desks.outcomes(desk, outcomes, "isCancelled")
 
 
-def _tell(outcomes: list[Json], desk: Desk) -> int:
-    if desk.is_json:
-        desk.screen.document(outcomes)
-    for outcome in () if desk.is_json else outcomes:
-        desk.screen.line((outcome["id"], "bold"), ("  ", ""), (outcome["message"], ""))
-    return EXIT_OK
+async def _cancelled(connection: AsyncConnection, job_id: str, *, is_open: bool) -> Json:
+    """What became of a job that was to end: one that was cancelled before is no failure, else it is."""
+    if is_open:
+        return {"id": job_id, "isCancelled": True, "message": "ends within seconds"}
+    stands = await standing(SYSTEM, connection, job_id)
+    if stands is None or not stands.is_final:
+        message = "was made by another program, which has to end it"
+        return {"id": job_id, "isCancelled": False, "message": message}
+    message = f"has ended already: it is {stands.status.value.lower()}"
+    return {"id": job_id, "isCancelled": stands.status is JobStatus.CANCELLED, "message": message}
 
 
 async def _the(connection: AsyncConnection, part: str) -> str:

@@ -9,10 +9,11 @@ from bot import __version__
 
 _MAX_PORT = 65_535
 _MAX_ROWS = 1_000
+_STARTS = frozenset({"serve", "worker", "demo"})
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one subcommand; returns its exit code (0 done, 1 failed, 2 misused, 130 interrupted)."""
+    """Run one subcommand; returns its exit code (see docs/operations.md)."""
     words = sys.argv[1:] if argv is None else argv
     arguments = build_parser(words).parse_args(words)
     from bot.cli import terminal
@@ -22,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return terminal.EXIT_INTERRUPTED
     except Exception as error:  # the process entry: whatever ended the command is told once
-        return terminal.report(error)
+        return terminal.report(error, is_start=arguments.command in _STARTS)
     return code
 
 

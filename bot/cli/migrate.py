@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from bot.cli.terminal import EXIT_OK, result
-from bot.config import Role, load, masked_url
+from bot.config import Role, Settings, load, masked_url
 from bot.errors import ConfigError, Problem
 from bot.process import set_undumpable
 
@@ -24,17 +24,18 @@ def run(arguments: argparse.Namespace) -> int:
         wrong = f"{arguments.to!r} is no revision of this version"
         raise ConfigError(Problem("--to", wrong, f"name one of {', '.join(revision.known())}"))
     settings = load(os.environ, role=Role.MIGRATE, env_file=Path(".env"))
-    stands_at = asyncio.run(_migrate(settings.database_url, arguments.to))
+    stands_at = asyncio.run(_migrate(settings, arguments.to))
     result(f"{masked_url(settings.database_url)} stands at revision {stands_at}")
     return EXIT_OK
 
 
-async def _migrate(url: str, to: str | None) -> str | None:
-    """Bring *url* to the newest revision, or to the one that *to* names; returns where it stands then."""
+async def _migrate(settings: Settings, to: str | None) -> str | None:
+    """Bring the database to the newest revision, or to the one that *to* names; returns where it stands."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from bot.db import migrate, readiness
 
+    url = settings.database_url
     try:
         found = await migrate.current(url) if to else None
         if to and found and to < found:
@@ -43,4 +44,4 @@ async def _migrate(url: str, to: str | None) -> str | None:
             await migrate.upgrade(url, to or "head")
         return await migrate.current(url)
     except (SQLAlchemyError, OSError) as error:
-        raise ConfigError(readiness.unusable(error)) from error
+        raise ConfigError(readiness.unusable(error, url, settings.database_key)) from error

@@ -11,7 +11,7 @@ from bot.cli import times
 from bot.cli.desk import SYSTEM, Desk
 from bot.cli.document import as_document
 from bot.cli.table import Column
-from bot.cli.terminal import EXIT_OK, say
+from bot.cli.terminal import EXIT_OK
 from bot.cli.visible import one_line
 from bot.db import pauses
 from bot.db.pauses import PauseLine
@@ -55,7 +55,7 @@ def tell(desk: Desk, lines: list[PauseLine]) -> int:
     elif lines:
         desk.screen.table(_COLUMNS, [_row(line, desk) for line in lines])
     else:
-        say("Nothing is paused.")
+        desk.screen.aside("Nothing is paused.")
     return EXIT_OK
 
 

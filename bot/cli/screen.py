@@ -4,10 +4,11 @@ import io
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bot.cli.table import Cell, Column, Row, cut, fitted
+from bot.cli.terminal import result, say, show
 from bot.cli.visible import pretty_json
 
 MIN_WIDTH: Final = 40
@@ -15,12 +16,16 @@ _INDENT: Final = 2
 
 
 class Screen:
-    """Writes to stdout; every text that it is given must be harmless already (see `visible`)."""
+    """What a command says, kept until it is sent: whoever reads slowly must not hold the database.
+
+    Every text that it is given must be harmless already (see `visible`).
+    """
 
     def __init__(self) -> None:
         """Look once whether stdout is a terminal, and how wide; NO_COLOR and TERM=dumb are obeyed."""
         self.width: int | None = None
         self._console: Any = None
+        self._kept: list[tuple[Callable[[str], None], str]] = []
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         if sys.stdout.isatty():
@@ -29,15 +34,30 @@ class Screen:
             self._console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
             self.width = max(MIN_WIDTH, self._console.width)
 
+    def send(self) -> None:
+        """Write what was kept, results to stdout and words about them to stderr; nothing is left.
+
+        Raises:
+            Unread: Nobody reads stdout.
+            UserError: Stdout cannot be written.
+        """
+        kept, self._kept = self._kept, []
+        for write, text in kept:
+            write(text)
+
+    def aside(self, text: str) -> None:
+        """One line about the results, for stderr."""
+        self._kept.append((say, text))
+
     def line(self, *cells: Cell) -> None:
         """One line of styled pieces."""
         if self._console is None:
-            print("".join(text for text, _ in cells).rstrip())
+            self._keep("".join(text for text, _ in cells).rstrip())
             return
         from rich.text import Text
 
         pieces = [(text, style) if style else text for text, style in cells]
-        self._console.print(Text.assemble(*pieces, no_wrap=True, end="\n"))
+        self._draw(Text.assemble(*pieces, no_wrap=True))
 
     def heading(self, title: str) -> None:
         """A title above what follows."""
@@ -69,7 +89,7 @@ class Screen:
                 self.line(("    ", ""), (command, "bold"))
 
     def panel(self, title: str, lines: Sequence[Sequence[Cell]], style: str) -> None:
-        """Lines in a box on a terminal, by themselves elsewhere."""
+        """Lines in a box on a terminal, long ones going on below themselves; by themselves elsewhere."""
         if self._console is None or self.width is None:
             for cells in lines:
                 self.line(*cells)
@@ -80,21 +100,31 @@ class Screen:
         shown = [Text.assemble(*(cell if cell[1] else cell[0] for cell in cells)) for cells in lines]
         box = Panel(Text("\n").join(shown), title=Text(cut(title, self.width - 6)), title_align="left")
         box.border_style = style
-        self._console.print(box)
+        # A softly wrapped box would be cut at its edge.
+        self._draw(box, soft_wrap=False)
 
     def document(self, value: Any) -> None:
         """One JSON document: in ASCII, so that nothing in it can do anything to a terminal."""
-        print(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
+        self._keep(json.dumps(value, indent=2 if sys.stdout.isatty() else None))
 
     def pretty(self, value: Any) -> None:
         """A JSON value for people to read."""
         text = pretty_json(value)
         if self._console is None:
-            print(text)
+            self._keep(text)
             return
         from rich.syntax import Syntax
 
-        self._console.print(Syntax(text, "json", theme="ansi_dark", background_color="default"))
+        self._draw(Syntax(text, "json", theme="ansi_dark", background_color="default"))
+
+    def _keep(self, text: str) -> None:
+        self._kept.append((result, text))
+
+    def _draw(self, thing: Any, **options: Any) -> None:
+        """Keep what the console makes of *thing*."""
+        with self._console.capture() as capture:
+            self._console.print(thing, **options)
+        self._kept.append((show, capture.get()))
 
     def _wrapped(self, text: str, indent: int) -> list[str]:
         if self.width is None:

@@ -6,7 +6,6 @@ from functools import partial
 from bot.cli import desk as desks
 from bot.cli.desk import SYSTEM, Desk
 from bot.cli.pause import chosen, tell
-from bot.cli.terminal import say
 from bot.db import pauses
 
 
@@ -24,6 +23,6 @@ async def _unpause(arguments: argparse.Namespace, desk: Desk) -> int:
     async with desk.database.write() as connection:
         kind, target = await chosen(arguments, connection)
         if not await pauses.unpause(SYSTEM, connection, kind, target):
-            say("That was not paused.")
+            desk.screen.aside("That was not paused.")
         lines = await pauses.listing(SYSTEM, connection)
     return tell(desk, lines)

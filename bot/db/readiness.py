@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import logs
@@ -19,8 +20,8 @@ AGAIN_SECONDS: Final = 1.0
 SAY_AGAIN_SECONDS: Final = 60.0
 
 
-async def prepare(url: str) -> None:
-    """Migrate SQLite; on Postgres only look whether somebody has.
+async def prepare(url: str, key: str = KEY) -> None:
+    """Migrate SQLite; on Postgres only look whether somebody has. *key* is the setting that told *url*.
 
     Raises:
         ConfigError: It refuses us, or it stands at another revision than ours.
@@ -37,7 +38,7 @@ async def prepare(url: str) -> None:
     except (SQLAlchemyError, OSError) as error:
         if trouble.is_passing(error) and not is_sqlite(url):
             raise DatabaseAway(trouble.words(error)) from error
-        raise ConfigError(unusable(error)) from error
+        raise ConfigError(unusable(error, url, key)) from error
 
 
 async def until_ready(url: str, clock: Clock) -> None:
@@ -66,28 +67,33 @@ async def until_ready(url: str, clock: Clock) -> None:
             return
 
 
-def unusable(error: Exception) -> Problem:
-    """The problem of a database that refuses us, in its own words; names no password."""
-    return Problem(
-        KEY,
-        f"the database cannot be used ({trouble.words(error)})",
-        "check that host, name, user, password and certificates are right, and that the file's folder can be "
-        "written",
-    )
+def unusable(error: Exception, url: str, key: str = KEY) -> Problem:
+    """The problem of a database that refuses us, in its own words; names the file, but no password."""
+    said = trouble.words(error)
+    if is_sqlite(url):
+        remedy = "see that this user can write the file and its folder, and that the disk has room"
+        return Problem(key, f"the database {make_url(url).database} cannot be used ({said})", remedy)
+    remedy = "check that host, name, user, password and certificates are right"
+    return Problem(key, f"the database cannot be used ({said})", remedy)
 
 
-async def _check(url: str) -> None:
-    """Raise ConfigError where the revision is not ours."""
-    database = Database(url)
-    try:
-        async with database.read() as connection:
-            found = await revision.current(connection)
-    finally:
-        await database.close()
+async def check(database: Database, key: str = KEY) -> None:
+    """Raise ConfigError where the revision is not ours; nothing is changed."""
+    async with database.read() as connection:
+        found = await revision.current(connection)
     needed = revision.newest()
     if found == needed:
         return
     if found is not None and found > needed:
         raise ConfigError(revision.too_new(found))
     wrong = f"the database stands at revision {found or 'none'}, this version needs {needed}"
-    raise ConfigError(Problem(KEY, wrong, "run `issuewright migrate` once, then start again"))
+    raise ConfigError(Problem(key, wrong, "run `issuewright migrate` once, then this again"))
+
+
+async def _check(url: str) -> None:
+    """Raise ConfigError where the revision is not ours."""
+    database = Database(url)
+    try:
+        await check(database)
+    finally:
+        await database.close()

@@ -170,6 +170,10 @@ async def test_what_has_no_body_cannot_be_put_back(operate: Operate, database: D
     purged, whole = await a_delivery(database, 1, payload=None), await a_delivery(database, 2)
     said = await operate("deliveries", "replay", purged, whole)
     assert said.code == 1 and "Recent Deliveries" in said.out and "waits for the dispatcher" in said.out
+    told = await operate("deliveries", "replay", "--json", purged, whole)
+    assert told.code == 1 and [each["isReplayed"] for each in told.document] == [False, True]
+    error = json.loads(told.err)["error"]
+    assert error.startswith(f"{purged} its body is no longer kept") and whole not in error
 
 
 async def test_one_unknown_id_leaves_all_as_they_are(operate: Operate, database: Database) -> None:
@@ -206,16 +210,6 @@ async def test_a_page_on_a_terminal_fits_and_does_nothing_else(database: Databas
     commands = [line.strip() for line in plain.splitlines() if line.strip().startswith("issuewright ")]
     assert f"issuewright deliveries replay {delivery_id}" in commands, "a command stands in one line"
     assert all(len(line) <= 60 for line in plain.splitlines() if line.strip() not in commands)
-
-
-async def test_a_place_without_a_database_is_told_and_nothing_is_made(
-    operate: Operate, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
-    said = await operate("deliveries", "list", "--json")
-    assert said.code == 2 and "there is no database" in json.loads(said.err)["error"]
-    assert not (tmp_path / "other.db").exists()
-    assert (await operate("deliveries", "list")).code == 2
 
 
 @pytest.mark.parametrize(

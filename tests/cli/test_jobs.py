@@ -1,5 +1,6 @@
 """`issuewright jobs`: what is told of each job, and stepping in."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -274,7 +275,29 @@ async def test_a_waiting_job_is_cancelled_and_a_running_one_is_told(
     async with database.read() as connection:
         reason = select(job_runs.c.cancel_reason).where(job_runs.c.job_id == runs)
         assert await connection.scalar(reason) == "not today"
-    assert "has ended already" in (await operate("jobs", "cancel", waits)).out
+    said = await operate("jobs", "cancel", waits)
+    assert said.code == 0 and "has ended already" in said.out
+
+
+async def test_what_has_ended_otherwise_cannot_be_cancelled_and_the_others_are(
+    operate: Operate, database: Database
+) -> None:
+    tenant = await make_tenant(database)
+    waits, ended, foreign = [await a_job(database, tenant, number) for number in (1, 2, 3)]
+    await end_job(database, ended, Cause.ANSWERED)
+    async with database.write() as connection:
+        for table in (job_runs, job_origins):
+            await connection.execute(table.delete().where(table.c.job_id == foreign))
+    said = await operate("jobs", "cancel", waits, ended, foreign)
+    assert said.code == 1 and said.err == ""
+    assert [line.split("  ")[1] for line in said.out.splitlines()] == [
+        "ends within seconds",
+        "has ended already: it is completed",
+        "was made by another program, which has to end it",
+    ]
+    told = await operate("jobs", "cancel", "--json", waits, ended)
+    assert told.code == 1 and [each["isCancelled"] for each in told.document] == [True, False]
+    assert json.loads(told.err) == {"error": f"{ended} has ended already: it is completed"}
 
 
 async def test_a_hostile_title_stays_in_its_row(operate: Operate, database: Database) -> None:
