@@ -1,6 +1,6 @@
 """What stands on the forge and in the database when a job has had exactly one effect."""
 
-from typing import Any
+from typing import Any, Final
 
 from bot.standin import sample
 from bot.standin.forge.plumbing import Bare
@@ -56,8 +56,12 @@ async def failed_operations(product: Rig) -> list[dict[str, Any]]:
     return await product.rows("SELECT key, error FROM operations WHERE state = 'failed'")
 
 
-async def one_pull_request(product: Rig, number: int) -> None:
-    """Wait for the end of the thread's only job: one branch, one pull request, one comment, its result."""
+READY: Final = "Draft pull request #{} is ready"
+FOUND: Final = "Pull request #{} was opened for this request before."
+
+
+async def one_pull_request(product: Rig, number: int, says: str = READY) -> None:
+    """Wait for the end of the thread's only job: one branch, one pull request, one comment that *says* so."""
     (job,) = await product.until(lambda: ended(product, number))
     assert (job["status"], job["cause"], job["error"]) == ("COMPLETED", "pull_request", None), job
     assert job["issueStatus"] == "REVIEW", job
@@ -67,7 +71,7 @@ async def one_pull_request(product: Rig, number: int) -> None:
     assert pull.pull.is_draft
     assert [user.login for user in pull.assignees] == [sample.PERSON]
     (text,) = our_comments(product, number)
-    assert f"Draft pull request #{pull.number} is ready" in text
+    assert says.format(pull.number) in text
     assert job["id"] in text
     assert [reaction.content for reaction in product.thread(number).reactions] == ["eyes"]
     assert not (failed := await failed_operations(product)), failed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bot.standin import sample
 from bot.standin.forge.faults import Hang
-from tests.system.effects import one_pull_request
+from tests.system.effects import FOUND, one_pull_request
 from tests.system.rig import Rig, rig
 
 MISSED = 200
@@ -100,4 +100,4 @@ async def test_a_restored_older_database_finds_what_stands_on_github_and_doubles
         assert not await product.finished_jobs()
         await product.start()
         await product.until(product.finished_jobs)
-        await one_pull_request(product, number)
+        await one_pull_request(product, number, FOUND)
