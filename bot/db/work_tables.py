@@ -75,6 +75,7 @@ _has_body: Final = text("payload IS NOT NULL OR parts > 0")
 Index(
     "deliveries_bodies_idx",
     deliveries.c.received_at,
+    deliveries.c.installation_id,
     postgresql_where=_has_body,
     sqlite_where=_has_body,
 )
@@ -221,8 +222,9 @@ operations = Table(
     schema=OWN_SCHEMA,
 )
 
+# NOT IN: where states are looked for by name, SQLite takes the index of states, which holds all runs' too.
 WAITING_MAIL: Final = (
-    f"sequence < 0 AND state IN ('{OperationState.INTENT.value}', '{OperationState.SENT.value}')"
+    f"sequence < 0 AND state NOT IN ('{OperationState.DONE.value}', '{OperationState.FAILED.value}')"
 )
 """What belongs to no run and is not at its end: in an index of its own (see `bot.db.mail`)."""
 Index(

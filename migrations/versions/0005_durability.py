@@ -13,7 +13,7 @@ JSON_VALUE = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 RAW_BYTES = sa.LargeBinary().with_variant(postgresql.BYTEA(), "postgresql")
 INSTANT = sa.DateTime().with_variant(postgresql.TIMESTAMP(precision=3), "postgresql")
 ZERO = sa.text("0")
-MAIL = sa.text("sequence < 0 AND state IN ('intent', 'sent')")
+MAIL = sa.text("sequence < 0 AND state NOT IN ('done', 'failed')")
 
 # table, column, type, is it a count (never null, from 0)
 COLUMNS = (
@@ -54,7 +54,7 @@ PARTIAL_INDEXES = (
 # Of deliveries: those that wait, and those that have a body.
 DELIVERY_INDEXES = (
     ("deliveries_waiting_idx", ["installationId", "id"], "state = 'RECEIVED'"),
-    ("deliveries_bodies_idx", ["receivedAt"], "payload IS NOT NULL OR parts > 0"),
+    ("deliveries_bodies_idx", ["receivedAt", "installationId"], "payload IS NOT NULL OR parts > 0"),
 )
 
 
