@@ -1,9 +1,10 @@
 """Deliveries: the values of one, and the queries of whoever reads, ends, or purges it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import system_only
@@ -59,6 +60,7 @@ class StoredDelivery:
     action: str | None
     payload: bytes | None
     attempts: int
+    received_at: datetime
     installation_id: int | None = None
     repository: str | None = None
     number: int | None = None
@@ -111,58 +113,85 @@ async def finish(
 
 
 async def postpone(
-    scope: Scope, connection: AsyncConnection, delivery_id: str, *, wake_at: datetime, error: str
+    scope: Scope,
+    connection: AsyncConnection,
+    delivery_id: str,
+    *,
+    wake_at: datetime,
+    error: str,
+    is_counted: bool = True,
 ) -> None:
-    """Try the dispatch again at *wake_at*; counts an attempt."""
+    """Try the dispatch again at *wake_at*; an attempt that is not *is_counted* leaves the number as it is."""
     system_only(scope)
     await connection.execute(
         update(deliveries)
         .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.RECEIVED)
-        .values(wake_at=wake_at, error=error, attempts=deliveries.c.attempts + 1)
+        .values(wake_at=wake_at, error=error, attempts=deliveries.c.attempts + int(is_counted))
     )
 
 
 def has_body() -> ColumnElement[bool]:
-    """Small bodies stand in the row, large ones in parts; retention takes either away."""
-    return or_(deliveries.c.payload.is_not(None), deliveries.c.parts > 0)
+    """Small bodies stand in the row, large ones in parts; retention takes either away.
 
-
-async def purge_payloads(scope: Scope, connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Drop the bodies of at most *limit* deliveries received before *before* that wait for nothing.
-
-    The row and its digest stay, so that the same body is known for ever. Returns how many were
-    purged; the second time finds none of them.
+    In the words of `deliveries_bodies_idx`: a bound parameter would keep the database from using it.
     """
-    return await purge(scope, connection, deliveries.c.received_at < before, limit=limit)
+    return or_(deliveries.c.payload.is_not(None), deliveries.c.parts > literal_column("0"))
+
+
+async def purgeable(
+    scope: Scope, connection: AsyncConnection, condition: ColumnElement[bool], *, limit: int
+) -> list[str]:
+    """The ids of at most *limit* of these that have a body and wait for nothing, the oldest first."""
+    system_only(scope)
+    found = _purgeable(condition).order_by(deliveries.c.received_at).limit(limit)
+    return list(await connection.scalars(found))
 
 
 async def purge(
-    scope: Scope, connection: AsyncConnection, condition: ColumnElement[bool], *, limit: int
+    scope: Scope, connection: AsyncConnection, condition: ColumnElement[bool], ids: Sequence[str]
 ) -> int:
-    """Drop the bodies of at most *limit* of these, the oldest first, that wait for nothing; how many."""
+    """Drop the bodies of those of *ids* that are still to be found by `purgeable`; how many.
+
+    The row and its digest stay, so that the same body is known for ever.
+    """
     system_only(scope)
-    found = (
-        select(deliveries.c.id)
-        .where(condition, deliveries.c.state != DeliveryState.RECEIVED, has_body())
-        .order_by(deliveries.c.received_at)
-        .limit(limit)
-        # A FAILED one that is taken up again meanwhile keeps its new body.
-        .with_for_update()
+    # A FAILED one that was taken up again meanwhile keeps its new body.
+    found = _purgeable(condition).where(deliveries.c.id.in_(ids)).with_for_update()
+    still = list(await connection.scalars(found))
+    await connection.execute(delete(delivery_parts).where(delivery_parts.c.delivery_id.in_(still)))
+    await connection.execute(
+        update(deliveries).where(deliveries.c.id.in_(still)).values(payload=None, parts=0)
     )
-    ids = list(await connection.scalars(found))
-    await connection.execute(delete(delivery_parts).where(delivery_parts.c.delivery_id.in_(ids)))
-    await connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(payload=None, parts=0))
-    return len(ids)
+    return len(still)
 
 
-async def drop_orphaned_parts(scope: Scope, connection: AsyncConnection, *, before: datetime) -> int:
-    """Drop parts made before *before* whose delivery was never stored; returns how many.
+def _purgeable(condition: ColumnElement[bool]) -> Select[tuple[str]]:
+    return select(deliveries.c.id).where(condition, deliveries.c.state != DeliveryState.RECEIVED, has_body())
+
+
+async def orphaned_parts(
+    scope: Scope, connection: AsyncConnection, *, before: datetime, limit: int
+) -> list[str]:
+    """The deliveries of at most *limit* parts made before *before* that were never stored themselves.
 
     An upload takes seconds, so an hour ago is early enough.
     """
     system_only(scope)
-    known = select(deliveries.c.id).where(deliveries.c.id == delivery_parts.c.delivery_id).exists()
+    found = select(delivery_parts.c.delivery_id).where(_is_orphaned(before)).limit(limit)
+    return sorted(set(await connection.scalars(found)))
+
+
+async def drop_orphaned_parts(
+    scope: Scope, connection: AsyncConnection, ids: Sequence[str], *, before: datetime
+) -> int:
+    """Drop the parts of *ids* that `orphaned_parts` still finds; returns how many."""
+    system_only(scope)
     result = await connection.execute(
-        delete(delivery_parts).where(delivery_parts.c.created_at < before, ~known)
+        delete(delivery_parts).where(delivery_parts.c.delivery_id.in_(ids), _is_orphaned(before))
     )
     return result.rowcount
+
+
+def _is_orphaned(before: datetime) -> ColumnElement[bool]:
+    known = select(deliveries.c.id).where(deliveries.c.id == delivery_parts.c.delivery_id).exists()
+    return and_(delivery_parts.c.created_at < before, ~known)

@@ -1,8 +1,8 @@
 """Deliveries for whoever runs the service: lists, finding one by part of its id, and putting one back."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,9 +13,14 @@ from bot.db.picked import ids_like, picked
 from bot.db.scope import system_only
 from bot.db.tables import agent_jobs, deliveries, job_origins, job_runs
 from bot.domain.enums import Cause, DeliverySource, DeliveryState, JobStatus
+from bot.domain.ids import first_id
 from bot.domain.values import Scope
 
 MAX_JOBS = 50
+# One that failed and comes again keeps its id and has come anew. GitHub sends it again for 3 days:
+# https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks
+_REPEATED_WITHIN: Final = timedelta(days=7)
+_BEFORE_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,8 @@ def _conditions(chosen: DeliveryFilter) -> list[ColumnElement[bool]]:
     if chosen.repository is not None:
         found.append(func.lower(deliveries.c.repository) == chosen.repository.lower())
     if chosen.since is not None:
+        # The list goes by the id, whose order is that of time: this is where it may end.
+        found.append(deliveries.c.id >= first_id(max(chosen.since, _BEFORE_ALL) - _REPEATED_WITHIN))
         found.append(deliveries.c.received_at >= chosen.since)
     if chosen.before_id is not None:
         found.append(deliveries.c.id < chosen.before_id)

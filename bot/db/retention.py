@@ -1,51 +1,94 @@
-"""What is kept for a time only: transcripts and logs of ended jobs; payloads of whom the App left."""
+"""What is kept for a time only: bodies of webhooks, transcripts and logs of ended jobs.
 
+What is due is looked for in a reading transaction, which holds nobody up, and dropped by its ids in a
+writing one.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from sqlalchemy import Table, and_, delete, exists, select
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db.deliveries import purge
+from bot.db import deliveries as bodies
 from bot.db.scope import system_only
 from bot.db.tables import agent_jobs, agent_logs, deliveries, installations, job_steps
+from bot.domain.ids import first_id
 from bot.domain.states import FINAL_JOBS
 from bot.domain.values import Scope
 
 
-async def drop_steps(scope: Scope, connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Delete at most *limit* steps of jobs that ended before *before*; returns how many.
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One kind: `find` gives the ids of at most so many, `drop` says how many of *ids* it dropped.
 
-    Money, verifications and artifacts stay.
+    Whatever is no longer due when it is dropped stays; the second time there is nothing to drop.
     """
-    system_only(scope)
-    return await _drop(connection, job_steps, before, limit)
+
+    find: Callable[[AsyncConnection, int], Awaitable[list[str]]]
+    drop: Callable[[AsyncConnection, list[str]], Awaitable[int]]
 
 
-async def drop_logs(scope: Scope, connection: AsyncConnection, *, before: datetime, limit: int) -> int:
-    """Delete at most *limit* AgentLog rows of jobs that ended before *before*; returns how many."""
-    system_only(scope)
-    return await _drop(connection, agent_logs, before, limit)
+def old_bodies(scope: Scope, *, before: datetime) -> Due:
+    """Bodies of deliveries received before *before*."""
+    return _bodies(scope, deliveries.c.received_at < before)
 
 
-async def _drop(connection: AsyncConnection, table: Table, before: datetime, limit: int) -> int:
-    has_ended = and_(agent_jobs.c.status.in_(FINAL_JOBS), agent_jobs.c.completed_at < before)
-    found = (
-        select(table.c.id)
-        .join(agent_jobs, agent_jobs.c.id == table.c.job_id)
-        .where(has_ended)
-        .order_by(table.c.id)
-        .limit(limit)
-    )
-    result = await connection.execute(delete(table).where(table.c.id.in_(found.scalar_subquery())))
-    return result.rowcount
-
-
-async def purge_left(scope: Scope, connection: AsyncConnection, *, limit: int) -> int:
-    """Drop the bodies of at most *limit* deliveries of accounts that uninstalled the App; how many.
+def bodies_of_left(scope: Scope) -> Due:
+    """Bodies of deliveries of accounts that uninstalled the App.
 
     https://docs.github.com/en/apps/creating-github-apps/about-creating-github-apps/best-practices-for-creating-a-github-app
     """
-    left = exists().where(
-        installations.c.id == deliveries.c.installation_id, installations.c.deleted_at.is_not(None)
+    left = select(installations.c.id).where(installations.c.deleted_at.is_not(None))
+    return _bodies(scope, deliveries.c.installation_id.in_(left))
+
+
+def orphaned_parts(scope: Scope, *, before: datetime) -> Due:
+    """Parts made before *before* of bodies whose delivery was never stored."""
+
+    async def find(connection: AsyncConnection, limit: int) -> list[str]:
+        return await bodies.orphaned_parts(scope, connection, before=before, limit=limit)
+
+    return Due(find, partial(bodies.drop_orphaned_parts, scope, before=before))
+
+
+def old_steps(scope: Scope, *, before: datetime) -> Due:
+    """Steps of jobs that ended before *before*; money, verifications and artifacts stay."""
+    return _rows(scope, job_steps, job_steps.c.id < first_id(before), before)
+
+
+def old_logs(scope: Scope, *, before: datetime) -> Due:
+    """AgentLog rows of jobs that ended before *before*."""
+    return _rows(scope, agent_logs, agent_logs.c.timestamp < before, before)
+
+
+def _bodies(scope: Scope, condition: ColumnElement[bool]) -> Due:
+    async def find(connection: AsyncConnection, limit: int) -> list[str]:
+        return await bodies.purgeable(scope, connection, condition, limit=limit)
+
+    async def drop(connection: AsyncConnection, ids: list[str]) -> int:
+        return await bodies.purge(scope, connection, condition, ids)
+
+    return Due(find, drop)
+
+
+def _rows(scope: Scope, table: Table, is_old: ColumnElement[bool], before: datetime) -> Due:
+    """Rows of jobs that ended; *is_old* is true of each, so that an index leads past those that stay."""
+    has_ended = exists().where(
+        agent_jobs.c.id == table.c.job_id,
+        agent_jobs.c.status.in_(FINAL_JOBS),
+        agent_jobs.c.completed_at < before,
     )
-    return await purge(scope, connection, left, limit=limit)
+    is_due = and_(is_old, has_ended)
+
+    async def find(connection: AsyncConnection, limit: int) -> list[str]:
+        system_only(scope)
+        return list(await connection.scalars(select(table.c.id).where(is_due).limit(limit)))
+
+    async def drop(connection: AsyncConnection, ids: list[str]) -> int:
+        system_only(scope)
+        return (await connection.execute(delete(table).where(table.c.id.in_(ids), is_due))).rowcount
+
+    return Due(find, drop)

@@ -1,16 +1,14 @@
 """Retention: what has been kept long enough goes, in parts small enough to hold nobody up."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from bot import logs
-from bot.db import deliveries, retention
+from bot.db import retention
 from bot.db.database import Database
+from bot.db.retention import Due
 from bot.domain.clock import Clock
 from bot.domain.values import Scope
 
@@ -35,33 +33,28 @@ class Retention:
         """Drop what is due, `MAX_BATCHES` parts of each kind; returns how much of each went."""
         scope, now = Scope.system(), self.clock.now()
         before = partial(_before, now)
-        dropped = {
-            "payloads": await self._all(
-                partial(deliveries.purge_payloads, scope, before=before(self.keep_payloads_days), limit=BATCH)
-            ),
-            "payloads_of_left": await self._all(partial(retention.purge_left, scope, limit=BATCH)),
-            "steps": await self._all(
-                partial(retention.drop_steps, scope, before=before(self.keep_steps_days), limit=BATCH)
-            ),
-            "logs": await self._all(
-                partial(retention.drop_logs, scope, before=before(self.keep_logs_days), limit=BATCH)
-            ),
+        due = {
+            "payloads": retention.old_bodies(scope, before=before(self.keep_payloads_days)),
+            "payloads_of_left": retention.bodies_of_left(scope),
+            "steps": retention.old_steps(scope, before=before(self.keep_steps_days)),
+            "logs": retention.old_logs(scope, before=before(self.keep_logs_days)),
+            "parts": retention.orphaned_parts(scope, before=now - PARTS_AGE),
         }
-        async with self.database.write() as connection:
-            dropped["parts"] = await deliveries.drop_orphaned_parts(scope, connection, before=now - PARTS_AGE)
+        dropped = {name: await self._all(kind) for name, kind in due.items()}
         if any(dropped.values()):
             log.info("retention", **dropped)
         return dropped
 
-    async def _all(self, drop: Callable[[AsyncConnection], Awaitable[int]]) -> int:
-        """*drop* in a transaction of its own each time, until a part is not full."""
+    async def _all(self, due: Due) -> int:
+        """Drop in a transaction of its own each time, until nothing is found; how much."""
         total = 0
         for _ in range(MAX_BATCHES):
-            async with self.database.write() as connection:
-                count = await drop(connection)
-            total += count
-            if count < BATCH:
+            async with self.database.read() as connection:
+                ids = await due.find(connection, BATCH)
+            if not ids:
                 break
+            async with self.database.write() as connection:
+                total += await due.drop(connection, ids)
         return total
 
 

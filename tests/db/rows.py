@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db import schedule, submit, tenants
 from bot.db.database import Database
 from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.db.retention import Due
 from bot.db.submit import Submission, Submitted
 from bot.db.tables import agent_issues, agent_jobs, job_runs
 from bot.db.tenants import Tenant
@@ -37,6 +38,14 @@ async def stored(database: Database, delivery: IncomingDelivery) -> Accepted:
         return await inbox.store(delivery)
     finally:
         await inbox.close()
+
+
+async def drop_due(database: Database, due: Due, *, limit: int = 9) -> int:
+    """Drop what *due* finds, at most *limit*, as the chore does."""
+    async with database.read() as connection:
+        ids = await due.find(connection, limit)
+    async with database.write() as connection:
+        return await due.drop(connection, ids)
 
 
 def installation(

@@ -2,14 +2,15 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from bot.db import backlog, deliveries
+from bot.db import backlog, deliveries, delivery_log
 from bot.db.database import Database
 from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.db.delivery_log import DeliveryFilter
 from bot.db.tables import deliveries as table
 from bot.domain.enums import DeliveryState
 from bot.domain.values import Scope
@@ -51,7 +52,9 @@ async def test_a_new_delivery_waits_with_its_payload(database: Database) -> None
     accepted = await stored(database, DELIVERY)
     assert accepted == Accepted(accepted.delivery_id, is_new=True, state=DeliveryState.RECEIVED)
     assert await _waiting(database) == [
-        deliveries.StoredDelivery(accepted.delivery_id, "issues", "labeled", b'{"action":"labeled"}', 0, 10)
+        deliveries.StoredDelivery(
+            accepted.delivery_id, "issues", "labeled", b'{"action":"labeled"}', 0, NOW, 10
+        )
     ]
 
 
@@ -174,3 +177,19 @@ async def test_deliveries_belong_to_no_tenant(database: Database) -> None:
     with pytest.raises(ValueError, match="no tenant"):
         async with database.read() as connection:
             await backlog.take(Scope("o1"), connection, now=NOW, until=NOW, limit=1)
+
+
+async def test_a_list_since_a_time_has_what_came_anew_since_then(database: Database) -> None:
+    """It goes by the id, which one that failed keeps when GitHub sends it again."""
+    day = timedelta(days=1)
+    first = await stored(database, replace(DELIVERY, received_at=NOW - 3 * day))
+    for days in (2, 30):
+        old = replace(DELIVERY, guid=f"g{days}", digest=f"d{days}", received_at=NOW - days * day)
+        await stored(database, old)
+    await _finish(database, first.delivery_id, DeliveryState.FAILED, "no")
+    await stored(database, REDELIVERY)
+    for since, found in ((NOW - day, 1), (NOW - 2 * day, 2), (datetime.min.replace(tzinfo=UTC), 3)):
+        async with database.read() as connection:
+            lines = await delivery_log.recent(SYSTEM, connection, DeliveryFilter(since=since))
+        assert len(lines) == found
+        assert first.delivery_id in [line.id for line in lines]

@@ -1,17 +1,22 @@
 """Retention: what is old enough goes in small parts, what is needed stays."""
 
-from datetime import timedelta
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, insert, select, text, update
 
+from bot.db import retention as due
 from bot.db import tenants
 from bot.db.database import Database
+from bot.db.retention import Due
 from bot.db.tables import agent_jobs, agent_logs, deliveries, delivery_parts, job_steps, verifications
 from bot.domain.enums import Cause, DeliveryState, LogLevel, StepKind, Tier, When
+from bot.domain.ids import new_id
 from bot.runner import retention
 from bot.runner.retention import Retention
-from tests.db.rows import NOW, SYSTEM, claim, count, make_job, make_tenant
+from tests.db.rows import NOW, SYSTEM, WAIT_SECONDS, claim, count, make_job, make_tenant
 from tests.db.runs import end_job
 from tests.fakes import ManualClock
 
@@ -100,14 +105,14 @@ async def test_parts_whose_delivery_was_never_stored_go_after_an_hour(
     assert (await keeper.run_once())["parts"] == 1
 
 
-async def write_steps(database: Database, job_id: str, steps: int) -> None:
-    """A transcript, a log and a verification."""
+async def write_steps(database: Database, job_id: str, steps: int, *, at: datetime = NOW) -> None:
+    """A transcript and a log of *at*, and a verification."""
     async with database.write() as connection:
         for number in range(steps):
-            name = f"{job_id}-{number}"
+            name = new_id(at)
             step = {"id": name, "job_id": job_id, "fence": 1, "number": number, "content": {}}
-            await connection.execute(insert(job_steps).values(kind=StepKind.TURN, created_at=NOW, **step))
-            log = {"id": name, "job_id": job_id, "level": LogLevel.INFO, "message": "x", "timestamp": NOW}
+            await connection.execute(insert(job_steps).values(kind=StepKind.TURN, created_at=at, **step))
+            log = {"id": name, "job_id": job_id, "level": LogLevel.INFO, "message": "x", "timestamp": at}
             await connection.execute(insert(agent_logs).values(**log))
         await connection.execute(
             insert(verifications).values(
@@ -134,7 +139,8 @@ async def test_transcripts_and_logs_of_jobs_that_ended_long_ago_go_in_small_part
     tenant = await make_tenant(database)
     for number, age in enumerate((31 * DAY, 25 * DAY, None), start=1):
         job = await claim(database, (await make_job(database, tenant, number)).job_id)
-        await write_steps(database, job.id, 5)
+        # All of them wrote some long ago; one of them has not ended.
+        await write_steps(database, job.id, 5, at=NOW - max(age or 40 * DAY, 25 * DAY) - DAY)
         if age is None:
             continue
         await end_job(database, job.id, Cause.ANSWERED, job=job)
@@ -148,3 +154,61 @@ async def test_transcripts_and_logs_of_jobs_that_ended_long_ago_go_in_small_part
     assert await count(database, agent_logs) == 5
     assert await count(database, verifications) == 3
     assert not any((await keeper.run_once()).values())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_where_nothing_is_due_nobody_waits_for_a_write(database: Database, keeper: Retention) -> None:
+    """300,000 rows without a body were looked at for a second each hour, and nothing was stored meanwhile."""
+    await deliver(database, "new", DAY)
+    async with asyncio.timeout(WAIT_SECONDS), database.write():
+        assert not any((await keeper.run_once()).values())
+
+
+async def plan(database: Database, due: Due) -> str:
+    """How the database looks for what is due."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(*call: Any) -> None:
+        asked.append((call[2], call[3]))
+
+    async with database.read() as connection:
+        if not database.is_sqlite:
+            await connection.execute(text("SET LOCAL enable_seqscan TO off"))
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        await due.find(connection, 9)
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        statement, values = asked[-1]
+        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+        return str((await connection.exec_driver_sql(explain + statement, values)).all())
+
+
+async def test_bodies_that_are_due_are_found_by_the_index_of_those_that_are_kept(database: Database) -> None:
+    for number in range(20):
+        await deliver(database, f"d{number}", number * DAY)
+    old = due.old_bodies(SYSTEM, before=NOW - 14 * DAY)
+    for kind in (old, due.bodies_of_left(SYSTEM)):
+        assert "deliveries_bodies_idx" in await plan(database, kind)
+    found = await plan(database, old)
+    assert ('"receivedAt" <' if not database.is_sqlite else "receivedAt<?") in found
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_is_kept_of_the_rest_is_not_looked_at_either(database: Database) -> None:
+    """Without statistics; Postgres has some and decides by them."""
+    for kind, index in (
+        (due.orphaned_parts(SYSTEM, before=NOW), "delivery_parts_createdAt_idx (createdAt<?)"),
+        (due.old_steps(SYSTEM, before=NOW), "sqlite_autoindex_job_steps_1 (id<?)"),
+        (due.old_logs(SYSTEM, before=NOW), "agent_logs_timestamp_idx (timestamp<?)"),
+    ):
+        assert index in await plan(database, kind)
+
+
+async def test_what_is_no_longer_due_when_it_would_go_stays(database: Database) -> None:
+    await deliver(database, "failed", 15 * DAY, state=DeliveryState.FAILED)
+    old = due.old_bodies(SYSTEM, before=NOW - 14 * DAY)
+    async with database.read() as connection:
+        found = await old.find(connection, 9)
+    async with database.write() as connection:
+        await connection.execute(update(deliveries).values(state=DeliveryState.RECEIVED, received_at=NOW))
+        assert (found, await old.drop(connection, found)) == (["failed"], 0)
+    assert await bodies(database) == {"failed": True}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ulid import ULID
 
-from bot.domain.ids import new_id, time_of
+from bot.domain.ids import first_id, new_id, time_of
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
 INSTANTS = st.datetimes(
@@ -42,3 +42,10 @@ def test_a_later_id_sorts_after_an_earlier_one(first: datetime, gap: timedelta) 
 def test_an_id_tells_its_instant_and_one_of_another_form_tells_none() -> None:
     assert time_of(new_id(NOW)) == NOW
     assert [time_of(other) for other in ("", "clh3am8mq0000qw1j5h2f7x9z", "I" * 26, "8" * 26)] == [None] * 4
+
+
+@given(INSTANTS, st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(days=300_000)))
+def test_the_first_id_of_an_instant_parts_the_earlier_ones_from_the_others(
+    first: datetime, gap: timedelta
+) -> None:
+    assert new_id(first) < first_id(first + gap) <= new_id(first + gap)

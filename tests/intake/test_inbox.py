@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import insert
 
 from bot.db import deliveries as queries
+from bot.db import retention
 from bot.db.database import Database
 from bot.db.deliveries import PART_BYTES, Accepted
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
 from bot.errors import RetryLater
 from bot.intake.inbox import RETRY_AFTER_SECONDS, Inbox
-from tests.db.rows import MINUTE, NOW, SYSTEM, count, stored
+from tests.db.rows import MINUTE, NOW, SYSTEM, count, drop_due, stored
 from tests.db.test_deliveries import DELIVERY
 
 
@@ -103,8 +104,9 @@ async def test_a_failed_large_delivery_gets_its_body_anew(inbox: Inbox, database
     first = await inbox.store(large)
     async with database.write() as connection:
         await queries.finish(SYSTEM, connection, first.delivery_id, DeliveryState.FAILED, now=NOW)
-        assert await queries.purge_payloads(SYSTEM, connection, before=NOW + MINUTE, limit=9) == 1
-        assert await queries.purge_payloads(SYSTEM, connection, before=NOW + MINUTE, limit=9) == 0
+    due = retention.old_bodies(SYSTEM, before=NOW + MINUTE)
+    assert [await drop_due(database, due) for _ in range(2)] == [1, 0]
+    async with database.read() as connection:
         assert await queries.body(SYSTEM, connection, first.delivery_id) is None
     assert await count(database, delivery_parts) == 0
     assert await inbox.store(large) == first
@@ -117,8 +119,8 @@ async def test_parts_without_a_delivery_are_dropped_after_a_while(inbox: Inbox, 
     async with database.write() as connection:
         lost = {"delivery_id": "lost", "number": 0, "content": b"x", "created_at": NOW}
         await connection.execute(insert(delivery_parts), lost)
-        assert await queries.drop_orphaned_parts(SYSTEM, connection, before=NOW) == 0
-        assert await queries.drop_orphaned_parts(SYSTEM, connection, before=NOW + MINUTE) == 1
+    assert await drop_due(database, retention.orphaned_parts(SYSTEM, before=NOW)) == 0
+    assert await drop_due(database, retention.orphaned_parts(SYSTEM, before=NOW + MINUTE)) == 1
     assert await count(database, delivery_parts) == 2
 
 

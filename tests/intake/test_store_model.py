@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from bot.db import backlog, delivery_log
+from bot.db import backlog, delivery_log, retention
 from bot.db import deliveries as queries
 from bot.db.database import Database
 from bot.db.deliveries import PART_BYTES, Accepted, IncomingDelivery
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliverySource, DeliveryState
 from bot.intake.inbox import Inbox
-from tests.db.rows import MINUTE, NOW, SYSTEM
+from tests.db.rows import MINUTE, NOW, SYSTEM, drop_due
 from tests.db.test_deliveries import DELIVERY
 
 Answer = TypeVar("Answer")
@@ -241,9 +241,9 @@ class Store(RuleBasedStateMachine):
             return await delivery_log.put_back(SYSTEM, connection, delivery_id)
 
     async def _purge(self, limit: int) -> int:
-        async with self.database.write() as connection:
-            later = self.now + MINUTE
-            return await queries.purge_payloads(SYSTEM, connection, before=later, limit=limit)
+        return await drop_due(
+            self.database, retention.old_bodies(SYSTEM, before=self.now + MINUTE), limit=limit
+        )
 
     async def _read(self) -> Any:
         async with self.database.read() as connection:
