@@ -26,11 +26,11 @@ _STATES: Final[dict[DeliveryState, Cell]] = {
     DeliveryState.FAILED: ("✘ failed", "bold red"),
 }
 _COLUMNS: Final = (
-    Column("DELIVERY", is_id=True, min_width=9),
+    Column("DELIVERY", is_id=True, min_width=8),
     Column("STATE"),
     Column("EVENT", min_width=12, good_width=22),
     Column("AGE", is_right=True),
-    Column("WHERE", rank=1, min_width=14, good_width=24),
+    Column("WHERE", rank=1, min_width=14, good_width=20, is_end_kept=True),
     Column("BY", rank=4, min_width=8),
     Column("JOBS", rank=3, is_right=True),
     Column("GUID", rank=5),

@@ -25,15 +25,15 @@ from bot.errors import UserError
 _MAX_REASON_CHARS: Final = 200
 
 _COLUMNS: Final = (
-    Column("JOB", is_id=True, min_width=9),
+    Column("JOB", is_id=True, min_width=7),
     Column("STATE"),
-    Column("REQUEST", min_width=14, good_width=24),
+    Column("REQUEST", min_width=14, is_end_kept=True),
     Column("AGE", is_right=True),
     Column("WAITED", rank=4, is_right=True),
     Column("TOOK", rank=3, is_right=True),
     Column("TRIES", rank=6, is_right=True),
     Column("COST", rank=2, is_right=True),
-    Column("WHY", rank=1, min_width=12, good_width=24),
+    Column("WHY", rank=1, min_width=12, good_width=14),
     Column("TITLE", rank=5, min_width=16),
 )
 

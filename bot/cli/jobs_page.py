@@ -145,7 +145,7 @@ _OPERATION_COLUMNS: Final = (
     Column("WRITE"),
     Column("STATE"),
     Column("TRIES", rank=2, is_right=True),
-    Column("WHERE", min_width=30),
+    Column("WHERE", min_width=30, good_width=48, is_end_kept=True),
     Column("TROUBLE", rank=1, min_width=10),
 )
 _VERIFICATION_COLUMNS: Final = (

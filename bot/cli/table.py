@@ -9,6 +9,8 @@ from rich.cells import cell_len, set_cell_size
 from bot.cli.visible import ELLIPSIS
 
 GAP: Final = 2
+_MAX_KEPT: Final = 30
+_EMPTY: Final = frozenset({"", "-"})
 
 Cell: TypeAlias = tuple[str, str]
 """A harmless text (see `visible`) and its style in Rich's words; an empty style is plain."""
@@ -21,7 +23,8 @@ class Column:
 
     One with `min_width` (terminal cells) shrinks to it, cut with an ellipsis; others are whole or gone.
     Below `good_width` it goes only where no column of rank 2 or more is left to give it room.
-    An id (`is_id`) shrinks last of all, and keeps its end: that is where ids differ.
+    An id (`is_id`) shrinks before any column goes: the commands take a part of it. `is_end_kept`: what
+    is cut off is the beginning, and from its last `#` on it is whole; ids and addresses differ at the end.
     """
 
     heading: str
@@ -30,6 +33,7 @@ class Column:
     good_width: int = 0
     is_right: bool = False
     is_id: bool = False
+    is_end_kept: bool = False
 
 
 def fitted(columns: Sequence[Column], rows: Sequence[Row], *, width: int | None) -> list[list[Cell]]:
@@ -37,7 +41,7 @@ def fitted(columns: Sequence[Column], rows: Sequence[Row], *, width: int | None)
     wanted = [_natural(column, rows, index) for index, column in enumerate(columns)]
     shown = list(range(len(columns)))
     if width is not None:
-        shown, wanted = _give_way(columns, wanted, width)
+        shown, wanted = _give_way(columns, rows, wanted, width)
     lines: list[Row] = [[(column.heading, "bold") for column in columns], *rows]
     return [_laid_out(columns, line, shown, wanted) for line in lines]
 
@@ -46,37 +50,53 @@ def _natural(column: Column, rows: Sequence[Row], index: int) -> int:
     return max([cell_len(column.heading), *(cell_len(row[index][0]) for row in rows)])
 
 
-def _give_way(columns: Sequence[Column], wanted: list[int], width: int) -> tuple[list[int], list[int]]:
+def _give_way(
+    columns: Sequence[Column], rows: Sequence[Row], wanted: Sequence[int], width: int
+) -> tuple[list[int], list[int]]:
     """Which columns are shown, and how wide each is."""
-    shown = list(range(len(columns)))
+    least = [_least(column, rows, index, wanted[index]) for index, column in enumerate(columns)]
+    good = [
+        max(floor, min(want, column.good_width))
+        for column, floor, want in zip(columns, least, wanted, strict=True)
+    ]
+    empty = {
+        index
+        for index, column in enumerate(columns)
+        if column.rank and all(row[index][0] in _EMPTY for row in rows)
+    }
+    shown: list[int] = []
 
-    def total(widths: Sequence[int]) -> int:
-        return sum(widths[index] for index in shown) + GAP * (len(shown) - 1)
+    def total(widths: Sequence[int], indexes: Sequence[int]) -> int:
+        return sum(widths[index] for index in indexes) + GAP * (len(indexes) - 1)
 
-    def drop(widths: Sequence[int], lowest_rank: int) -> None:
-        while total(widths) > width and any(columns[index].rank >= lowest_rank for index in shown):
-            shown.remove(max(shown, key=lambda index: columns[index].rank))
-
-    drop(_least(columns, wanted, is_good=True), 2)
-    least = _least(columns, wanted, is_good=False)
-    drop(least, 1)
+    for index in sorted(range(len(columns)), key=lambda index: (index in empty, columns[index].rank)):
+        rank = columns[index].rank
+        # What says nothing comes last, and costs the others nothing.
+        needed = wanted if index in empty else least if rank == 1 else good
+        if rank == 0 or total(needed, [*shown, index]) <= width:
+            shown.append(index)
+    shown.sort()
     widths = list(least)
-    for index in shown if total(least) > width else ():
-        if columns[index].is_id:
-            widths[index] = min(wanted[index], columns[index].min_width or 0)
-    for index in shown:
-        widths[index] += max(0, min(wanted[index] - widths[index], width - total(widths)))
+    whole = [least[index] if column.is_id else wanted[index] for index, column in enumerate(columns)]
+    for goal in (good, whole, wanted):
+        # Who lacks least is served first: many whole columns are worth more than one.
+        for index in sorted(shown, key=lambda index: goal[index] - widths[index]):
+            widths[index] += max(0, min(goal[index] - widths[index], width - total(widths, shown)))
     return shown, widths
 
 
-def _least(columns: Sequence[Column], wanted: Sequence[int], *, is_good: bool) -> list[int]:
-    """The width below which each column does not go while others can; an id stays whole."""
-    return [
-        want
-        if column.min_width is None or column.is_id
-        else min(want, max(column.min_width, column.good_width if is_good else 0))
-        for column, want in zip(columns, wanted, strict=True)
-    ]
+def _least(column: Column, rows: Sequence[Row], index: int, want: int) -> int:
+    """The width below which the column does not go."""
+    if column.min_width is None:
+        return want
+    kept = [_cell_len_from_number(row[index][0]) for row in rows] if column.is_end_kept else []
+    return min(want, max([column.min_width, *kept]))
+
+
+def _cell_len_from_number(text: str) -> int:
+    """How long *text* is from its last `#` on, with an ellipsis before it; 0 where there is none."""
+    _, mark, number = text.rpartition("#")
+    return min(_MAX_KEPT, cell_len(ELLIPSIS + mark + number)) if mark else 0
 
 
 def _laid_out(
@@ -85,7 +105,7 @@ def _laid_out(
     cells: list[Cell] = []
     for index in shown:
         text, style = line[index]
-        text = cut(text, widths[index], is_end_kept=columns[index].is_id)
+        text = cut(text, widths[index], is_end_kept=columns[index].is_id or columns[index].is_end_kept)
         gap = " " * (widths[index] - cell_len(text))
         is_last = index == shown[-1]
         after = "" if is_last else " " * GAP
@@ -102,6 +122,9 @@ def cut(text: str, width: int, *, is_end_kept: bool = False) -> str:
         return text
     if width <= 0:
         return ""
-    if is_end_kept:  # ids are ASCII
-        return ELLIPSIS + text[len(text) - width + 1 :]
+    if is_end_kept:
+        end = text[len(text) - width + 1 :]
+        while cell_len(end) >= width:
+            end = end[1:]
+        return ELLIPSIS + end
     return set_cell_size(text, width - 1).rstrip() + ELLIPSIS

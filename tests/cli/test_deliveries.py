@@ -201,12 +201,17 @@ async def test_on_a_terminal_it_fits_and_has_colours_unless_told_not_to(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_page_on_a_terminal_fits_and_does_nothing_else(database: Database, database_url: str) -> None:
     delivery_id = await a_delivery(database)
-    await end(database, delivery_id, DeliveryState.FAILED, "a long \x1b[5mreason " * 20)
+    address = f"https://github.example/{'octo-bakery' * 6}"
+    sentence = "a long \x1b[5mreason " * 20
+    await end(database, delivery_id, DeliveryState.FAILED, f"{sentence}at {address}")
     words = ["show", delivery_id, "--payload"]
     said = await asyncio.to_thread(on_a_terminal, words, {"DATABASE_URL": database_url})
     plain = COLOUR.sub("", said)
     assert "\x1b" not in plain and "\x1b[5m" not in said and "\u202e" not in said
     assert '"title": "a\\u001b[31m\\u202etitle"' in plain
+    boxed = [line.strip("│ ") for line in plain.splitlines() if line.startswith("│")]
+    assert "a long reason " * 20 in " ".join(boxed), "no sentence is cut at the edge of its box"
+    assert address in "".join(boxed)
     commands = [line.strip() for line in plain.splitlines() if line.strip().startswith("issuewright ")]
     assert f"issuewright deliveries replay {delivery_id}" in commands, "a command stands in one line"
     assert all(len(line) <= 60 for line in plain.splitlines() if line.strip() not in commands)

@@ -70,6 +70,42 @@ def test_a_table_never_passes_its_width_and_has_a_line_for_each_row(
     assert all(sum(cell_len(text) for text, _ in line) <= width for line in lines)
 
 
+JOBS = (
+    Column("JOB", is_id=True, min_width=7),
+    Column("STATE"),
+    Column("REQUEST", min_width=14, is_end_kept=True),
+    Column("COST", rank=2, is_right=True),
+    Column("TITLE", rank=3, min_width=10),
+    Column("WHY", rank=1, min_width=6),
+)
+
+
+def shown_in(width: int | None, *rows: tuple[str, ...]) -> list[list[str]]:
+    """The words of the table of jobs in so many cells."""
+    lines = fitted(JOBS, [[(text, "") for text in row] for row in rows], width=width)
+    return [[text.strip() for text, _ in line] for line in lines]
+
+
+def test_an_id_shrinks_before_a_column_goes_and_a_number_is_never_cut() -> None:
+    row = ("01M819FT8W2YJWRJESWYCYN3VK", "done", "octo-bakery/a-long-name#12345 fix", "$0.15", "Bark", "bug")
+    assert [shown_in(width, row)[1] for width in (None, 92, 70, 52, 44)] == [
+        list(row),
+        list(row),
+        ["…WYCYN3VK", *row[1:]],
+        ["…CYN3VK", "done", "…g-name#12345 fix", "$0.15", "Bark", "bug"],
+        ["…CYN3VK", "done", "…-name#12345 fix", "$0.15", "bug"],
+    ]
+    narrow = shown_in(40, (*row[:2], "octo-bakery/x#1234567 implement", *row[3:]))[1]
+    assert narrow == ["…CYN3VK", "done", "…#1234567 implement", "bug"]
+
+
+def test_a_column_that_says_nothing_takes_no_room_from_the_others() -> None:
+    row = ("01M819FT8W2YJWRJESWYCYN3VK", "done", "octo/pets#1", "-", "", "bug")
+    assert shown_in(50, row)[0] == ["JOB", "STATE", "REQUEST", "WHY"]
+    assert shown_in(50, row)[1] == ["…" + row[0][-24:], "done", "octo/pets#1", "bug"]
+    assert shown_in(90, row)[0] == [column.heading for column in JOBS]
+
+
 @pytest.mark.parametrize(
     ("hostile", "shown"),
     [
@@ -90,6 +126,7 @@ def test_known_tricks_come_to_nothing(hostile: str, shown: str) -> None:
 def test_a_long_text_is_cut_where_it_is_told_to_be() -> None:
     assert one_line("word " * 1000, max_chars=12) == "word word w…"
     assert cut("日本語のタイトル", 7) == "日本語…" and cut("0123456789", 5, is_end_kept=True) == "…6789"
+    assert cut("日本語のタイトル", 6, is_end_kept=True) == "…トル"
     assert cut("abc", 0) == ""
 
 
