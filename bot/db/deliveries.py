@@ -1,5 +1,6 @@
 """Deliveries: the values of one, and the queries of whoever reads, ends, or purges it."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +41,11 @@ class IncomingDelivery:
     sender: str | None = None
     source: DeliverySource = DeliverySource.WEBHOOK
     parts: tuple[bytes, ...] = ()
+
+
+def stand_in_digest(target_id: str, guid: str) -> str:
+    """What stands for the digest of a delivery whose body is not to be had; it is no body's."""
+    return hashlib.sha256(f"no body:{target_id}:{guid}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

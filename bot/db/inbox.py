@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeAlias
 
-from sqlalchemy import and_, bindparam, delete, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
 
-from bot.db.deliveries import Accepted, IncomingDelivery
+from bot.db.deliveries import Accepted, IncomingDelivery, stand_in_digest
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
 from bot.domain.ids import new_id
@@ -130,6 +130,15 @@ FIND = (
     .order_by(deliveries.c.received_at)
     .limit(1)
 )
+# What the body that came tells; a large one was not read yet, and tells nothing.
+_TOLD: Final = ("installation_id", "repository", "number", "sender")
+_other = deliveries.alias("other")
+# The digest of a body is known for ever, so only what stood in for one gives way, and only to one that no
+# other delivery has: then this one goes on as it is, and what it asks for is done once by its own keys.
+_gets_digest = and_(
+    deliveries.c.digest == bindparam("b_stand_in"),
+    ~select(_other.c.id).where(_other.c.digest == bindparam("b_digest")).exists(),
+)
 TAKE_UP = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("b_id"), deliveries.c.state == DeliveryState.FAILED)
@@ -141,6 +150,11 @@ TAKE_UP = (
         error=None,
         wake_at=None,
         received_at=bindparam("b_received_at"),
+        digest=case((_gets_digest, bindparam("b_digest")), else_=deliveries.c.digest),
+        **{
+            name: func.coalesce(bindparam(f"b_{name}", type_=deliveries.c[name].type), deliveries.c[name])
+            for name in _TOLD
+        },
     )
 )
 DROP_PARTS = delete(delivery_parts).where(delivery_parts.c.delivery_id == bindparam("b_id"))
@@ -196,6 +210,9 @@ def body_of(known_id: str, delivery: IncomingDelivery) -> dict[str, Any]:
         "b_payload": delivery.payload,
         "b_parts": len(delivery.parts),
         "b_received_at": delivery.received_at,
+        "b_digest": delivery.digest,
+        "b_stand_in": stand_in_digest(delivery.target_id, delivery.guid),
+        **{f"b_{name}": getattr(delivery, name) for name in _TOLD},
     }
 
 

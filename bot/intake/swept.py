@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from bot.db.deliveries import IncomingDelivery
+from bot.db.deliveries import IncomingDelivery, stand_in_digest
 from bot.domain.enums import DeliverySource, DeliveryState
 from bot.domain.values import Json
 from bot.errors import Invalid
@@ -46,10 +46,9 @@ def without_body(attempt: Attempt, *, app_id: int, received_at: datetime) -> Inc
     Raises:
         Invalid: GUID, event or action have no form that GitHub sends.
     """
-    stands_for = f"no body:{app_id}:{attempt.guid}"
     return IncomingDelivery(
         **_named(attempt, app_id),
-        digest=hashlib.sha256(stands_for.encode()).hexdigest(),
+        digest=stand_in_digest(str(app_id), attempt.guid),
         payload=None,
         installation_id=None,
         received_at=received_at,

@@ -193,3 +193,48 @@ async def test_a_list_since_a_time_has_what_came_anew_since_then(database: Datab
             lines = await delivery_log.recent(SYSTEM, connection, DeliveryFilter(since=since))
         assert len(lines) == found
         assert first.delivery_id in [line.id for line in lines]
+
+
+WITHOUT_BODY = replace(
+    DELIVERY,
+    digest=deliveries.stand_in_digest(DELIVERY.target_id, DELIVERY.guid),
+    payload=None,
+    installation_id=None,
+    state=DeliveryState.FAILED,
+)
+TOLD = replace(REDELIVERY, repository="o/r", number=7, sender="mona")
+
+
+async def test_one_that_came_without_its_body_takes_over_all_that_its_body_tells(database: Database) -> None:
+    first = await stored(database, WITHOUT_BODY)
+    assert await stored(database, TOLD) == replace(first, state=DeliveryState.RECEIVED)
+    [waiting] = await _waiting(database, minutes=1)
+    assert (waiting.installation_id, waiting.repository, waiting.number) == (10, "o/r", 7)
+    # The same body under another name is known from now on.
+    again = replace(TOLD, guid="g-2")
+    assert await stored(database, again) == Accepted(
+        first.delivery_id, is_new=False, state=DeliveryState.RECEIVED
+    )
+
+
+async def test_a_digest_that_another_delivery_has_stays_with_it(database: Database) -> None:
+    first = await stored(database, WITHOUT_BODY)
+    other = await stored(database, replace(DELIVERY, guid="g-2", received_at=NOW + MINUTE))
+    assert (
+        await stored(database, replace(TOLD, received_at=NOW + 2 * MINUTE))
+    ).delivery_id == first.delivery_id
+    async with database.read() as connection:
+        rows = (await connection.execute(select(table).order_by(table.c.received_at))).all()
+    assert [row.id for row in rows] == [other.delivery_id, first.delivery_id]
+    assert [row.digest for row in rows] == [DELIVERY.digest, WITHOUT_BODY.digest]
+    assert (rows[1].payload, rows[1].number) == (DELIVERY.payload, 7)
+
+
+async def test_a_digest_of_a_body_is_never_forgotten(database: Database) -> None:
+    """The sweep writes a body in its own form; what was sent first stays known, under whatever name."""
+    first = await stored(database, replace(DELIVERY, number=3))
+    await _finish(database, first.delivery_id, DeliveryState.FAILED, "no")
+    assert (await stored(database, replace(REDELIVERY, digest="d-2"))).is_new
+    [waiting] = await _waiting(database, minutes=1)
+    assert waiting.number == 3
+    assert not (await stored(database, replace(DELIVERY, guid="g-9"))).is_new
