@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, and_, bindparam, insert, or_, select, update
+from sqlalchemy import BigInteger, Select, and_, bindparam, false, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import system_only, within
@@ -209,15 +209,18 @@ async def reserve_write(
     *,
     not_before: datetime,
     next_at: datetime,
+    sound: datetime | None = None,
 ) -> bool:
-    """Take the installation's write slot at *not_before* unless another took it; compare-and-set."""
+    """Take the installation's write slot at *not_before* unless another took it; compare-and-set.
+
+    One that was taken beyond *sound* is of a clock that has been set back, and stands for nothing.
+    """
     system_only(scope)
+    taken = installations.c.next_write_at
+    is_void = false() if sound is None else taken > sound
     result = await connection.execute(
         update(installations)
-        .where(
-            installations.c.id == installation_id,
-            or_(installations.c.next_write_at.is_(None), installations.c.next_write_at <= not_before),
-        )
+        .where(installations.c.id == installation_id, or_(taken.is_(None), taken <= not_before, is_void))
         .values(next_write_at=next_at)
     )
     return result.rowcount == 1

@@ -126,13 +126,15 @@ class Publisher:
         """Look for the write; one that was sent may become visible until the window has passed."""
         if write.is_idempotent:
             return None
+        # By a clock that is not set back: the sending may stand in the future then, and the end with it.
+        since = (self.clock.now() - (operation.sent_at or self.clock.now())).total_seconds()
+        end = self.clock.monotonic() + self.look_window_seconds - max(since, 0.0)
         while True:
             found = await write.look(api, draft, hand)
             # What was refused as too long has not landed: there is nothing to wait for.
             if found is not None or operation.state is not OperationState.SENT or draft.is_short:
                 return found
-            sent_at = operation.sent_at or self.clock.now()
-            left = (sent_at - self.clock.now()).total_seconds() + self.look_window_seconds
+            left = end - self.clock.monotonic()
             if left <= 0:
                 return None
             await lease.hold(min(LOOK_EVERY_SECONDS, left))

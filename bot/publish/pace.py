@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from bot.db import operations, tenants
+from bot.db.chores import CLOCK_SLACK
 from bot.db.database import Database
 from bot.domain.clock import Clock
 from bot.domain.enums import OperationKind
@@ -13,6 +14,8 @@ from bot.errors import RetryLater
 from bot.limits import CONTENT_WRITES_PER_HOUR
 
 MAX_SLOT_TRIES: Final = 100
+MAX_WAIT: Final = timedelta(seconds=60)
+"""Who would have to wait longer for a turn comes back instead, and holds no place meanwhile."""
 HOUR: Final = timedelta(hours=1)
 # What GitHub calls content; a minute's 80 cannot be reached at one write a second.
 CONTENT: Final = frozenset(
@@ -38,7 +41,7 @@ class Pace:
         """Wait for this installation's next turn to write.
 
         Raises:
-            RetryLater: Others were faster each time, or the hour's content is written.
+            RetryLater: Others were faster each time, too many are waiting, or the hour's content is written.
         """
         if kind in CONTENT:
             await self._check_hour(installation_id)
@@ -46,11 +49,19 @@ class Pace:
         gap = timedelta(seconds=self.gap_seconds)
         for _ in range(MAX_SLOT_TRIES):
             now = self.clock.now()
+            # Nobody reserves beyond: who did had a clock that has been set back since.
+            sound = now + MAX_WAIT + 2 * gap + CLOCK_SLACK
             async with self.database.write() as connection:
                 free_at = await tenants.next_write_at(scope, connection, installation_id) or now
                 slot = max(now, free_at)
+                if slot > sound:
+                    # Those who reserved by that clock sleep until then at most.
+                    slot = now + MAX_WAIT + gap
+                elif slot > now + MAX_WAIT:
+                    why = "too many writes to this installation wait for their turn"
+                    raise RetryLater(why, after_seconds=(slot - now).total_seconds())
                 is_taken = await tenants.reserve_write(
-                    scope, connection, installation_id, not_before=slot, next_at=slot + gap
+                    scope, connection, installation_id, not_before=slot, next_at=slot + gap, sound=sound
                 )
             if is_taken:
                 await self.clock.sleep((slot - now).total_seconds())
@@ -70,6 +81,6 @@ class Pace:
                 since=now - HOUR,
             )
         if sent_at is not None:
-            seconds = (sent_at + HOUR - now).total_seconds()
+            seconds = min(sent_at + HOUR - now, HOUR).total_seconds()
             words = f"{self.content_per_hour} texts were written within the hour, GitHub takes no more"
             raise RetryLater(words, after_seconds=max(seconds, 1.0))

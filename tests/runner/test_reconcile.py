@@ -144,6 +144,22 @@ async def test_after_a_clock_set_back_by_an_hour_a_dead_owners_job_waits_for_one
     assert await lease(world, job_id) is None
 
 
+async def test_leave_that_a_fast_clock_gave_and_its_waits_are_over_after_one_round(
+    world: World, stack: Stack, job_id: str
+) -> None:
+    world.clock.advance(7_200)
+    async with world.database.write() as connection:
+        ahead = world.clock.now()
+        await connection.execute(update(job_runs).values(admitted_at=ahead, wake_at=ahead))
+    world.clock.advance(-7_200)
+    check = RowsCheck(world.database, world.clock, LEASE_SECONDS)
+    assert await check.run_once() == 2
+    assert await check.run_once() == 0
+    world.model = PlayedModel(*PROPOSE)
+    await attempt(world, stack, job_id)
+    assert len(world.pulls(job_id)) == len(world.said(job_id)) == 1
+
+
 async def test_after_a_clock_set_forward_by_an_hour_the_owner_is_fenced_and_the_job_goes_on(
     world: World, stack: Stack, job_id: str
 ) -> None:
