@@ -85,10 +85,10 @@ def _deliveries_options(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--event", metavar="EVENT", help="an event, or event.action, like issues.labeled")
     _listing_options(listing)
     showing = _action(actions, "show", "one delivery: headers, outcome, and the jobs that came of it")
-    showing.add_argument("id", metavar="ID", help="its id or GUID, or the beginning or end of either")
+    showing.add_argument("id", type=_part, metavar="ID", help="its id or GUID, or an end of either")
     showing.add_argument("--payload", action="store_true", help="its body, too")
     replaying = _action(actions, "replay", "put stored deliveries back to be dispatched again")
-    replaying.add_argument("ids", metavar="ID", nargs="+", help="as for `show`")
+    replaying.add_argument("ids", type=_part, metavar="ID", nargs="+", help="as for `show`")
 
 
 def _jobs_options(parser: argparse.ArgumentParser) -> None:
@@ -105,15 +105,17 @@ def _jobs_options(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--open", action="store_true", help="only jobs that have not ended")
     listing.add_argument("--quarantined", action="store_true", help="only jobs that crashed too often")
     _listing_options(listing)
-    what = "its id, or the name in its commit, or the beginning or end of either"
-    _action(actions, "show", "the whole story of one job").add_argument("id", metavar="ID", help=what)
+    what = "its id, or the name in its commit, or an end of either"
+    _action(actions, "show", "the whole story of one job").add_argument(
+        "id", type=_part, metavar="ID", help=what
+    )
     for name, summary in (
         ("retry", "work on the request of ended jobs again, as new jobs"),
         ("requeue", "the same for jobs that were quarantined, once for each"),
         ("cancel", "end jobs that have not ended"),
     ):
         doing = _action(actions, name, summary)
-        doing.add_argument("ids", metavar="ID", nargs="+", help=what)
+        doing.add_argument("ids", type=_part, metavar="ID", nargs="+", help=what)
         if name == "cancel":
             doing.add_argument("--reason", default="cancelled by an operator", help="told in the thread")
 
@@ -145,7 +147,7 @@ def _listing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=_count, default=20, metavar="N", help="how many at most (default: %(default)s)"
     )
-    parser.add_argument("--after", metavar="ID", help="go on behind the last one of an earlier list")
+    parser.add_argument("--after", type=_part, metavar="ID", help="go on behind this one of an earlier list")
 
 
 def _word(kind: str) -> Callable[[str], object]:
@@ -160,6 +162,13 @@ def _word(kind: str) -> Callable[[str], object]:
         return words[text.lower()]
 
     return read
+
+
+def _part(text: str) -> str:
+    """An id or a part of one, also as a list shows it: with an ellipsis for what was cut off."""
+    from bot.cli.visible import ELLIPSIS
+
+    return text.strip(ELLIPSIS)
 
 
 def _instant(text: str) -> object:
