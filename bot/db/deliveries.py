@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, delete, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import system_only
@@ -99,13 +99,17 @@ async def finish(
     *,
     now: datetime,
     error: str | None = None,
+    installation_id: int | None = None,
 ) -> bool:
     """Close a delivery that is still RECEIVED; whether this call was the one that did it.
 
-    An IGNORED delivery loses its payload, the digest stays.
+    An IGNORED delivery loses its payload, the digest stays. The *installation_id* of a large body is
+    known only now that it was read; without it retention could not tell whose body it is.
     """
     system_only(scope)
     values: dict[str, object] = {"state": state, "dispatched_at": now, "error": error, "wake_at": None}
+    if installation_id is not None:
+        values["installation_id"] = func.coalesce(deliveries.c.installation_id, installation_id)
     if state is DeliveryState.IGNORED:
         values |= {"payload": None, "parts": 0}
     result = await connection.execute(
