@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,6 +16,8 @@ from bot.domain.values import Scope
 
 # A body above this is stored in parts of this size, so that no small delivery waits for a large one.
 PART_BYTES = 256 * 1024
+# What one transaction deletes at most, about.
+PURGED_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +154,18 @@ def has_body() -> ColumnElement[bool]:
 async def purgeable(
     scope: Scope, connection: AsyncConnection, condition: ColumnElement[bool], *, limit: int
 ) -> list[str]:
-    """The ids of at most *limit* of these that have a body and wait for nothing, the oldest first."""
+    """The ids of at most *limit* of these that have a body and wait for nothing, the oldest first.
+
+    Together their bodies have at most `PURGED_BYTES`, or there is only one: SQLite goes through all pages of
+    what it deletes while nobody else can write (500 of 250 KB took 1.3 s).
+    """
     system_only(scope)
-    found = _purgeable(condition).order_by(deliveries.c.received_at).limit(limit)
-    return list(await connection.scalars(found))
+    size = func.coalesce(func.length(deliveries.c.payload), 0) + deliveries.c.parts * PART_BYTES
+    found = _purgeable(condition).add_columns(size).order_by(deliveries.c.received_at).limit(limit)
+    rows = (await connection.execute(found)).all()
+    sums = list(accumulate(row[1] for row in rows))
+    most = max(PURGED_BYTES, sums[0]) if sums else 0
+    return [row[0] for row, total in zip(rows, sums, strict=True) if total <= most]
 
 
 async def purge(
@@ -187,7 +198,8 @@ async def orphaned_parts(
     An upload takes seconds, so an hour ago is early enough.
     """
     system_only(scope)
-    found = select(delivery_parts.c.delivery_id).where(_is_orphaned(before)).limit(limit)
+    most = min(limit, PURGED_BYTES // PART_BYTES)
+    found = select(delivery_parts.c.delivery_id).where(_is_orphaned(before)).limit(most)
     return sorted(set(await connection.scalars(found)))
 
 

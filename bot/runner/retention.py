@@ -15,7 +15,7 @@ from bot.domain.values import Scope
 log = logs.get(__name__)
 
 BATCH: Final = 500
-MAX_BATCHES: Final = 200
+MAX_BATCHES: Final = 1_000
 PARTS_AGE: Final = timedelta(hours=1)
 
 
