@@ -6,6 +6,7 @@ IssuewrightError
 ├── UserError              shown in the thread or the terminal; says what to do
 ├── RetryLater             the same thing may succeed after `after_seconds`
 │   ├── RateLimited        GitHub or the model asked us to wait
+│   ├── StillEnding        what has to end first has not: whoever asks waits in its place
 │   └── OutcomeUnknown     a write may or may not have landed: look before repeating
 ├── Permanent              trying again cannot help; `cause` ends the job
 │   ├── NotFound           404, 410, 451: the thing is not there, or not for us
@@ -76,6 +77,10 @@ class RetryLater(IssuewrightError):
 
 class RateLimited(RetryLater):
     """A limit was reached; `after_seconds` says when to come back."""
+
+
+class StillEnding(RetryLater):
+    """Something before it has to end first, and will: asked again soon, in its place, and it costs no try."""
 
 
 class OutcomeUnknown(RetryLater):

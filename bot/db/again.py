@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.db import submit
 from bot.db.scope import within
 from bot.db.submit import NAME, Submitted, Work
-from bot.db.tables import agent_issues, agent_jobs, job_origins
+from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
 from bot.domain.states import FINAL_JOBS
 from bot.domain.values import Scope
 from bot.errors import UserError
@@ -75,9 +75,11 @@ async def _job(scope: Scope, connection: AsyncConnection, job_id: str) -> Any:
             agent_jobs.c.model,
             agent_jobs.c.priority,
             agent_jobs.c.config,
+            job_runs.c.cancel_reason,
             agent_issues.c.status.label("issue_status"),
         )
         .join(agent_jobs, agent_jobs.c.id == job_origins.c.job_id)
+        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
         .join(agent_issues, agent_issues.c.id == agent_jobs.c.issue_id)
         .where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
     )
@@ -87,13 +89,25 @@ async def _job(scope: Scope, connection: AsyncConnection, job_id: str) -> Any:
         raise UserError(message)
     if found.status not in FINAL_JOBS:
         message = f"this job is {found.status.value} and has not ended; cancel it first, or wait"
+        if found.cancel_reason is not None:
+            message = "this job is cancelled and still ending; ask again in a moment"
         raise UserError(message)
     return found
 
 
 async def _refuse_beside(connection: AsyncConnection, open_key: str) -> None:
     """Refuse while another job of the same verb is open in the thread."""
-    other = await connection.scalar(select(job_origins.c.job_id).where(job_origins.c.open_key == open_key))
-    if other is not None:
-        message = f"job {other} of the same thread is open; cancel it first, or wait"
-        raise UserError(message)
+    statement = (
+        select(job_runs.c.job_id, job_runs.c.cancel_reason)
+        .join(job_origins, job_origins.c.job_id == job_runs.c.job_id)
+        .where(job_origins.c.open_key == open_key)
+    )
+    other = (await connection.execute(statement)).first()
+    if other is None:
+        return
+    message = f"job {other.job_id} of the same thread is open; cancel it first, or wait"
+    if other.cancel_reason is not None:
+        message = (
+            f"job {other.job_id} of the same thread is cancelled and still ending; ask again in a moment"
+        )
+    raise UserError(message)

@@ -16,9 +16,12 @@ from bot.domain.enums import IssueSource, IssueStatus, JobStatus, Phase
 from bot.domain.ids import new_id
 from bot.domain.states import FINAL_ISSUES, PRIORITY_NUMBERS, By, check_issue
 from bot.domain.values import Json, Origin, Scope, Snapshot, Triage
+from bot.errors import StillEnding
 
 # Where a job's `config` keeps what its writes are named by.
 NAME: Final = "name"
+# A job that is cancelled ends within seconds, where its worker lives and nothing holds it back.
+AGAIN_SECONDS: Final = 1.0
 MOVED: Final = "the repository belongs to another organization now"
 
 
@@ -58,6 +61,10 @@ async def submit(
 
     The unique keys decide between two callers at one time: the loser gets an IntegrityError, rolls
     back, and finds the winner's job when it calls again.
+
+    Raises:
+        StillEnding: The open one is cancelled and has not ended. It serves no new request; nor is there
+            place for a second one, for with its end the request itself ends, which may be the same.
     """
     known = await _known(scope, connection, submission.origin)
     if known is not None:
@@ -127,8 +134,11 @@ async def add_job(
 
 async def _known(scope: Scope, connection: AsyncConnection, origin: Origin) -> Submitted | None:
     """The job that the trigger made, whoever had the repository then, or the open one that serves it."""
-    statement = select(job_origins.c.job_id, agent_jobs.c.issue_id, agent_jobs.c.organization_id).join(
-        agent_jobs, agent_jobs.c.id == job_origins.c.job_id
+    statement = (
+        select(job_origins.c.job_id, agent_jobs.c.issue_id, agent_jobs.c.organization_id)
+        .add_columns(job_runs.c.cancel_reason)
+        .join(agent_jobs, agent_jobs.c.id == job_origins.c.job_id)
+        .join(job_runs, job_runs.c.job_id == job_origins.c.job_id)
     )
     seen = (
         await connection.execute(statement.where(job_origins.c.trigger_key == origin.trigger_key))
@@ -138,10 +148,13 @@ async def _known(scope: Scope, connection: AsyncConnection, origin: Origin) -> S
     open_ = (await connection.execute(statement.where(job_origins.c.open_key == origin.open_key))).first()
     if open_ is None:
         return None
-    if scope.organization_id in (None, open_.organization_id):
-        return Submitted(open_.issue_id, open_.job_id, is_new=False)
-    await _hand_over(connection, open_.job_id)
-    return None
+    if scope.organization_id not in (None, open_.organization_id):
+        await _hand_over(connection, open_.job_id)
+        return None
+    if open_.cancel_reason is not None:
+        message = f"job {open_.job_id} of the same thread is cancelled and has not ended yet"
+        raise StillEnding(message, after_seconds=AGAIN_SECONDS)
+    return Submitted(open_.issue_id, open_.job_id, is_new=False)
 
 
 async def _hand_over(connection: AsyncConnection, job_id: str) -> None:

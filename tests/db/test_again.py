@@ -5,7 +5,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import again, schedule
+from bot.db import again, cancel, schedule
 from bot.db.database import Database
 from bot.db.submit import Submitted
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
@@ -128,6 +128,21 @@ async def test_beside_an_open_job_of_the_thread_it_is_refused_in_words(database:
     second = await make_job(database, tenant, trigger="2")
     with pytest.raises(UserError, match=f"job {second.job_id} of the same thread is open"):
         await _again(database, first.job_id)
+
+
+async def test_what_is_cancelled_and_still_ends_is_refused_in_other_words(database: Database) -> None:
+    tenant = await make_tenant(database)
+    first = await make_job(database, tenant, trigger="1")
+    await end_job(database, first.job_id, Cause.BUG)
+    second = await claim(database, (await make_job(database, tenant, trigger="2")).job_id)
+    async with database.write() as connection:
+        assert await cancel.cancel_job(SYSTEM, connection, second.id, reason="enough", now=NOW)
+    with pytest.raises(UserError, match="this job is cancelled and still ending; ask again in a moment"):
+        await _again(database, second.id)
+    with pytest.raises(UserError, match=f"job {second.id} of the same thread is cancelled and still ending"):
+        await _again(database, first.job_id)
+    await end_job(database, second.id, Cause.CANCELLED, job=second)
+    assert (await _again(database, first.job_id)).is_new
 
 
 @pytest.mark.parametrize("job_id", ["01NOBODY", "", "'; DROP TABLE agent_jobs", "x" * 10_000])

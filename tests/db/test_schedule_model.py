@@ -32,7 +32,7 @@ from bot.db.tables import agent_jobs, job_origins, job_runs
 from bot.domain.enums import Cause, IssuePriority, JobStatus, PauseKind, Phase
 from bot.domain.states import OPEN_JOBS
 from bot.domain.values import ClaimedJob, Scope
-from bot.errors import LeaseLost, UserError
+from bot.errors import LeaseLost, StillEnding, UserError
 from tests.db.crowd import admit, end, make_tenants, take
 from tests.db.rows import LEASE, NOW, SYSTEM, origin, submission
 from tests.db.schedule_rules import CANCELLED, ENDED, RUNS, WAITS, Job, Rules
@@ -195,12 +195,18 @@ class Scheduler(RuleBasedStateMachine):
         key = f"{tenant.repository.id}:{number // 2}" if verb == "fix" else None
         async with self.database.write() as connection:
             request = submission(source, priority=rank)
-            made = await submit.submit(tenant.scope, connection, request, now=self.now)
+            try:
+                made = await submit.submit(tenant.scope, connection, request, now=self.now)
+            except StillEnding:
+                open_jobs = [job for job in self.ought.jobs.values() if job.state in {WAITS, RUNS}]
+                assert any(job.is_cancelled and job.tenant == number_of_tenant for job in open_jobs)
+                return
             if made.is_new:
                 this = update(job_origins).where(job_origins.c.job_id == made.job_id)
                 await connection.execute(this.values(write_key=key))
         assert made.is_new == (made.job_id not in self.ought.jobs)
-        self.ought.jobs.setdefault(made.job_id, Job(number_of_tenant, key))
+        job = self.ought.jobs.setdefault(made.job_id, Job(number_of_tenant, key))
+        assert not job.is_cancelled, "a request is served by a job that is to end"
 
     async def _again(self, job_id: str) -> None:
         before = self.ought.jobs[job_id]

@@ -7,15 +7,17 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import submit
+from bot.db import cancel, jobs, submit
 from bot.db.database import Database
 from bot.db.submit import Submission, Submitted
 from bot.db.tables import agent_issues, agent_jobs, events, job_origins, job_runs
 from bot.db.tenants import Tenant
 from bot.domain.enums import Cause, IssuePriority, IssueStatus, JobStatus, Phase
-from bot.domain.values import Scope
+from bot.domain.values import ClaimedJob, Scope
+from bot.errors import StillEnding
 from tests.db.rows import (
     NOW,
+    SYSTEM,
     claim,
     count,
     make_job,
@@ -32,6 +34,20 @@ from tests.db.runs import end_job, run_row
 async def _submit(database: Database, tenant: Tenant, wanted: Submission) -> Submitted:
     async with database.write() as connection:
         return await submit.submit(tenant.scope, connection, wanted, now=NOW)
+
+
+async def give_back(database: Database, job: ClaimedJob) -> None:
+    """Let it wait for GitHub for a while."""
+    async with database.write() as connection:
+        await jobs.retry_later(
+            Scope(job.organization_id),
+            connection,
+            job,
+            wake_at=NOW,
+            error="GitHub is away",
+            is_counted=False,
+            now=NOW,
+        )
 
 
 async def test_a_request_becomes_an_issue_a_job_a_run_and_an_event(database: Database) -> None:
@@ -82,6 +98,42 @@ async def test_an_open_job_of_the_same_verb_serves_the_second_request_too(databa
     first = await make_job(database, tenant, trigger="1")
     second = await make_job(database, tenant, trigger="2")
     assert second == Submitted(first.issue_id, first.job_id, is_new=False)
+
+
+@pytest.mark.parametrize("is_given_back", [False, True])
+async def test_a_request_waits_for_the_end_of_the_cancelled_job_and_is_then_done(
+    database: Database, is_given_back: bool
+) -> None:
+    """The label is taken off and put on again while the job runs, or after it was given back to wait."""
+    tenant = await make_tenant(database)
+    job = await start_job(database, tenant)
+    if is_given_back:
+        await give_back(database, job)
+    async with database.write() as connection:
+        cancelled = await cancel.request_cancel(
+            SYSTEM, connection, repository_id=100, number=1, verb=None, reason="unlabeled", now=NOW
+        )
+    assert cancelled == [job.id]
+
+    with pytest.raises(StillEnding, match=f"job {job.id} of the same thread is cancelled"):
+        await make_job(database, tenant, trigger="2")
+    assert await count(database, agent_jobs) == 1
+    # What made the dying job makes no other one.
+    assert not (await make_job(database, tenant)).is_new
+
+    job = await claim(database, job.id) if is_given_back else job
+    await end_job(database, job.id, Cause.CANCELLED, job=job)
+    made = await make_job(database, tenant, trigger="2")
+    assert (made.is_new, made.issue_id) == (True, job.issue_id)
+    assert await states(database, made.job_id) == (JobStatus.PENDING, IssueStatus.QUEUED)
+
+
+async def test_another_verb_of_the_thread_does_not_wait_for_the_cancelled_job(database: Database) -> None:
+    tenant = await make_tenant(database)
+    job = await start_job(database, tenant)
+    async with database.write() as connection:
+        assert await cancel.cancel_job(SYSTEM, connection, job.id, reason="enough", now=NOW)
+    assert (await _submit(database, tenant, submission(origin(verb="plan", trigger="2")))).is_new
 
 
 async def test_another_verb_in_the_same_thread_is_another_job(database: Database) -> None:

@@ -19,9 +19,10 @@ from bot.domain.enums import (
 )
 from bot.domain.intents import CancelJobs, PostHelp, RemoveInstallation, SaveInstallation
 from bot.domain.values import RepositoryRef, Scope
-from bot.errors import RetryLater
+from bot.errors import RetryLater, StillEnding
 from bot.standin.forge.faults import Reply
 from tests.db.rows import claim
+from tests.db.runs import end_job
 from tests.intake.conftest import NUMBER, REPOSITORY, Hall
 
 
@@ -90,6 +91,27 @@ async def test_a_label_put_on_again_is_a_new_job_of_the_same_request(hall: Hall)
     assert await job_states(hall) == [JobStatus.CANCELLED, JobStatus.PENDING]
     # The eyes on the issue stand there already.
     assert await acknowledged(hall) == [("eyes", None)]
+
+
+async def test_a_label_put_on_again_while_its_job_still_ends_is_not_lost(hall: Hall) -> None:
+    """The request was swallowed once: no eyes, no job, and the delivery was done."""
+    await hall.know()
+    labeled = replace(hall.start(), trigger="label:agent", comment_id=None)
+    await hall.apply(replace(labeled, trigger_key="label:agent:monday"))
+    job = await claim(hall.database, (await hall.rows("agent_jobs"))[0].id, now=hall.clock.now())
+    await hall.apply(
+        CancelJobs(hall.repository, hall.installation_id, NUMBER, "fix", "the label was removed")
+    )
+    commanded = replace(hall.start(2), trigger_key="comment:2")
+    for asked in (replace(labeled, trigger_key="label:agent:tuesday"), commanded):
+        with pytest.raises(StillEnding):
+            await hall.apply(asked)
+    assert await acknowledged(hall) == [("eyes", None)]
+
+    await end_job(hall.database, job.id, Cause.CANCELLED, job=job)
+    await hall.apply(commanded)
+    assert await job_states(hall) == [JobStatus.CANCELLED, JobStatus.PENDING]
+    assert await acknowledged(hall) == [("eyes", None), ("eyes", 2)]
 
 
 async def test_a_closed_gate_makes_no_job_and_says_so_once(hall: Hall) -> None:
