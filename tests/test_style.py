@@ -26,7 +26,7 @@ MAX_ENTRY_LINES = 20
 # Process entries: the only files that may catch everything, each because somebody must be told.
 BROAD_EXCEPTS = {
     "bot/cli/main.py": "the terminal is told in one line what ended the command",
-    "bot/intake/dispatch.py": "one broken delivery must not end the worker, nor be taken again without a wait",
+    "bot/intake/dispatch.py": "one broken delivery must not end the worker nor be taken again at once",
     "bot/publish/outbox.py": "one broken write must not end the worker; it is kept and told",
     "bot/runner/chores.py": "a broken chore must end neither the worker nor the others; it is kept and told",
     "bot/runner/serving.py": "one broken job must not end the others; it is counted and settled",

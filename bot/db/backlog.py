@@ -43,7 +43,6 @@ Installation: TypeAlias = int | None
 """Whose turn it is; None: all deliveries that name no installation."""
 Place: TypeAlias = tuple[Installation, str, int]
 """An installation, its oldest delivery that waits, and how many of it may be begun."""
-_NAMES = ["id", "event", "action", "payload", "attempts", "installation_id", "repository", "number", "parts"]
 # Written out, not bound: with a parameter no planner knows that the index of those that wait will do.
 _RECEIVED: ColumnElement[str] = literal_column(f"'{DeliveryState.RECEIVED.value}'")
 _WAITS: Final = deliveries.c.state == _RECEIVED
@@ -138,7 +137,8 @@ async def _rows(connection: AsyncConnection, chosen: list[str]) -> list[StoredDe
     """The deliveries *chosen*, in that order."""
     if not chosen:
         return []
-    statement = select(*(deliveries.c[name] for name in _NAMES)).where(deliveries.c.id.in_(chosen))
+    values = (deliveries.c[name] for name in StoredDelivery.__slots__)
+    statement = select(*values).where(deliveries.c.id.in_(chosen))
     found = {row.id: StoredDelivery(*row) for row in await connection.execute(statement)}
     return [found[delivery_id] for delivery_id in chosen]
 

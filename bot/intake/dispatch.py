@@ -20,12 +20,11 @@ from bot.domain.clock import Clock
 from bot.domain.enums import DeliveryState
 from bot.domain.intents import Event, Intent, StartJob
 from bot.domain.values import Scope
-from bot.errors import IssuewrightError, RetryLater
+from bot.errors import IssuewrightError, RetryLater, StillEnding
 from bot.intake.reading import LargeBodies, read
 
 log = logs.get(__name__)
 
-DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 AT_ONCE = 10
 """How many deliveries one worker dispatches at the same time."""
 MOST_OF_ONE = 8
@@ -35,7 +34,16 @@ HOLD_SECONDS = 60.0
 """How long a delivery that a worker took is kept from the others."""
 LEFT_SECONDS = 1.0
 MAX_ATTEMPTS = 60
+"""How often it is tried where our own code, or the database, does not take it."""
+TRIED_FOR = timedelta(hours=72)
+"""How long it is tried where GitHub cannot say: as far back as GitHub's own log of deliveries reaches."""
+MAX_WAITS_COUNTED = 10
+"""How many of those tries count: the others of MAX_ATTEMPTS are left for what comes after, and one that is
+replayed when it is older than TRIED_FOR still has so many."""
 MAX_BACKOFF_SECONDS = 300.0
+PART_OF_AGE = 0.1
+MAX_ENDING_SECONDS = 60.0
+"""What waits for another thing's end is asked for again after this part of its age, and so often at least."""
 
 
 class Change(Protocol):
@@ -140,12 +148,14 @@ class Dispatcher:
         when_done()
 
     async def _guarded(self, delivery: StoredDelivery) -> None:
-        """One delivery; a database that is away leaves it where it is, to be taken again."""
+        """One delivery; where its end cannot be written it is left where it is, to be taken again."""
         with logs.bound(delivery_id=delivery.id):
             try:
                 await self._dispatch(delivery)
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("delivery_left", why=type(error).__name__)
+            except Exception as error:
+                # Whatever it is: without the wait it would be taken at once, again and again.
+                is_known = isinstance(error, SQLAlchemyError | OSError)
+                log.warning("delivery_left", why=type(error).__name__, exc_info=not is_known)
                 await self.clock.sleep(LEFT_SECONDS)
 
     async def _dispatch(self, delivery: StoredDelivery) -> None:
@@ -153,17 +163,18 @@ class Dispatcher:
             changes = await self._decide(delivery)
             await self._write(delivery, changes)
         except RetryLater as error:
-            await self._postpone(delivery, str(error), error.after_seconds)
+            await self._wait(delivery, error)
         except IntegrityError:
             # Another dispatcher made the same job first; the next look finds it.
             await self._postpone(delivery, "somebody else dispatched the same request", 0.0)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OSError) as error:
             # One that no row can hold must not hold up the others; a database that is away says so again.
-            await self._postpone(delivery, f"the database did not take it ({type(error).__name__})", None)
+            what = "database" if isinstance(error, SQLAlchemyError) else "system"
+            await self._postpone(delivery, f"the {what} did not take it ({type(error).__name__})", None)
         except IssuewrightError as error:
             await self._close(delivery, DeliveryState.FAILED, str(error))
-        except DEFECTS as error:
-            # A bug of ours in one delivery must not end the worker at every start: the others go on.
+        except Exception as error:
+            # Whatever is wrong with one delivery must not end the worker at every start: the others go on.
             log.exception("delivery_crashed")
             await self._postpone(delivery, f"{type(error).__name__} in our own code", None)
 
@@ -194,12 +205,36 @@ class Dispatcher:
     async def _postpone(self, delivery: StoredDelivery, why: str, after_seconds: float | None) -> None:
         if delivery.attempts + 1 >= MAX_ATTEMPTS:
             await self._close(delivery, DeliveryState.FAILED, why)
+        else:
+            await self._put_off(delivery, why, after_seconds, is_counted=True)
+
+    async def _wait(self, delivery: StoredDelivery, error: RetryLater) -> None:
+        """What cannot be decided now may be for days; what comes after it in its thread may overtake it.
+
+        Not so where another thing has to end first: that is in its thread too, and order is kept. There
+        nothing counts, and what was asked for a moment ago is asked for again in a moment.
+        """
+        age = self.clock.now() - delivery.received_at
+        is_late, has_place = age >= TRIED_FOR, isinstance(error, StillEnding)
+        if is_late and delivery.attempts + 1 >= MAX_WAITS_COUNTED:
+            await self._close(delivery, DeliveryState.FAILED, str(error))
             return
+        after_seconds = error.after_seconds
+        if has_place:
+            growing = min(PART_OF_AGE * age.total_seconds(), MAX_ENDING_SECONDS)
+            after_seconds = max(growing, after_seconds or 0.0)
+        is_counted = delivery.attempts < MAX_WAITS_COUNTED and (is_late or not has_place)
+        await self._put_off(delivery, str(error), after_seconds, is_counted=is_counted)
+
+    async def _put_off(
+        self, delivery: StoredDelivery, why: str, after_seconds: float | None, *, is_counted: bool
+    ) -> None:
         backoff = backoff_seconds(self.backoff_seconds, delivery.attempts, MAX_BACKOFF_SECONDS)
         wait = timedelta(seconds=backoff if after_seconds is None else after_seconds)
+        until = self.clock.now() + wait
         async with self.database.write() as connection:
             await deliveries.postpone(
-                Scope.system(), connection, delivery.id, wake_at=self.clock.now() + wait, error=why
+                Scope.system(), connection, delivery.id, wake_at=until, error=why, is_counted=is_counted
             )
         log.warning("delivery_postponed", why=why, wait_seconds=wait.total_seconds())
 

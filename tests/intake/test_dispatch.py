@@ -20,7 +20,7 @@ from bot.domain.intents import CancelJobs, Event, Intent, SaveInstallation, Star
 from bot.domain.values import Scope
 from bot.errors import Forbidden, LeaseLost, RateLimited, RetryLater
 from bot.handlers import router
-from bot.intake.dispatch import MAX_ATTEMPTS, MAX_BACKOFF_SECONDS, Change, Dispatcher
+from bot.intake.dispatch import MAX_BACKOFF_SECONDS, Change, Dispatcher
 from tests import payloads
 from tests.db.rows import make_tenant, stored
 from tests.fakes import ManualClock
@@ -312,21 +312,6 @@ async def test_one_that_waits_holds_up_no_other(post: Post) -> None:
     await post.dispatcher.run_once()
     assert await post.state(first) is DeliveryState.RECEIVED
     assert await post.state(second) is DeliveryState.DISPATCHED
-
-
-async def test_a_delivery_that_never_can_be_decided_fails_in_words_and_keeps_its_payload(post: Post) -> None:
-    async def not_now(_: Intent) -> None:
-        raise RetryLater("GitHub is away", after_seconds=1.0)
-
-    post.applier.on_decide = not_now
-    delivery_id = await post.deliver(labeled())
-    for _ in range(MAX_ATTEMPTS):
-        assert await post.state(delivery_id) is DeliveryState.RECEIVED
-        await post.dispatcher.run_once()
-        post.clock.advance(1.0)
-    row = await post.row(delivery_id)
-    assert (row.state, row.error) == (DeliveryState.FAILED, "GitHub is away")
-    assert row.payload is not None
 
 
 @pytest.mark.parametrize("error", [Forbidden("not for us"), LeaseLost("an odd one")])
