@@ -1,4 +1,4 @@
-"""A clock that was ahead is put right: what it has left holds nothing up for longer than a round of upkeep."""
+"""A clock that was ahead is put right: what it left holds nothing up for longer than a round of upkeep."""
 
 from datetime import datetime, timedelta
 
