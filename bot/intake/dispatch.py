@@ -160,8 +160,8 @@ class Dispatcher:
 
     async def _dispatch(self, delivery: StoredDelivery) -> None:
         try:
-            changes = await self._decide(delivery)
-            await self._write(delivery, changes)
+            intents = await self._read(delivery)
+            await self._write(delivery, await self._decide(delivery, intents), _installation_of(intents))
         except RetryLater as error:
             await self._wait(delivery, error)
         except IntegrityError:
@@ -178,8 +178,7 @@ class Dispatcher:
             log.exception("delivery_crashed")
             await self._postpone(delivery, f"{type(error).__name__} in our own code", None)
 
-    async def _decide(self, delivery: StoredDelivery) -> list[Change]:
-        intents = await self._read(delivery)
+    async def _decide(self, delivery: StoredDelivery, intents: Sequence[Intent]) -> list[Change]:
         decided = [await self.applier.decide(_signed(intent, delivery.id)) for intent in intents]
         return [change for change in decided if change is not None]
 
@@ -191,12 +190,19 @@ class Dispatcher:
             body = await deliveries.body(Scope.system(), connection, delivery.id)
         return await self._large.read(self.route, delivery.event, delivery.action, body or b"")
 
-    async def _write(self, delivery: StoredDelivery, changes: Sequence[Change]) -> None:
+    async def _write(
+        self, delivery: StoredDelivery, changes: Sequence[Change], installation_id: int | None
+    ) -> None:
         """All of a delivery's changes and its own end, or nothing."""
         state = DeliveryState.DISPATCHED if changes else DeliveryState.IGNORED
         async with self.database.write() as connection:
             is_ours = await deliveries.finish(
-                Scope.system(), connection, delivery.id, state, now=self.clock.now()
+                Scope.system(),
+                connection,
+                delivery.id,
+                state,
+                now=self.clock.now(),
+                installation_id=installation_id,
             )
             for change in changes if is_ours else ():
                 await change(connection)
@@ -249,6 +255,11 @@ class Dispatcher:
 def _signed(intent: Intent, delivery_id: str) -> Intent:
     """*intent* with the name of its delivery, where a job may come of it."""
     return replace(intent, delivery_id=delivery_id) if isinstance(intent, StartJob) else intent
+
+
+def _installation_of(intents: Sequence[Intent]) -> int | None:
+    """Whose delivery it is, which a large body says only now that it was read."""
+    return intents[0].installation_id if intents else None
 
 
 def _nothing() -> None:

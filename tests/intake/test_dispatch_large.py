@@ -16,4 +16,5 @@ async def test_a_large_delivery_is_dispatched_from_its_parts(post: Post) -> None
     await post.dispatcher.run_once()
     await post.dispatcher.close()
     assert [type(intent) for intent in post.applier.written] == [StartJob]
-    assert await post.state(delivery_id) is DeliveryState.DISPATCHED
+    row = await post.row(delivery_id)
+    assert (row.state, row.installation_id) == (DeliveryState.DISPATCHED, payloads.INSTALLATION_ID)
