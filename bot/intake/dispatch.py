@@ -92,9 +92,15 @@ class Dispatcher:
     async def run_once(self) -> int:
         """Dispatch all that waits, each once, to its end; returns how many deliveries were looked at."""
         seen: set[str] = set()
-        while (begun := await self._fill(_nothing, without=seen)) or self._at_work:
+        was_busy = True
+        while was_busy:
+            # One that ends while we look makes room for the next of its thread, which the look has not seen.
+            was_busy = bool(self._at_work)
+            begun = await self._fill(_nothing, without=seen)
             seen.update(begun)
-            await asyncio.wait(list(self._at_work.values()), return_when=asyncio.FIRST_COMPLETED)
+            was_busy = was_busy or bool(begun)
+            if self._at_work:
+                await asyncio.wait(list(self._at_work.values()), return_when=asyncio.FIRST_COMPLETED)
         return len(seen)
 
     async def close(self) -> None:

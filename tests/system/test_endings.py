@@ -290,8 +290,10 @@ async def test_a_cancel_while_the_first_comment_is_on_its_way_leaves_one_comment
 
 async def test_a_job_that_is_cancelled_before_it_starts_makes_no_noise(house: Rig) -> None:
     places = [await new_place(house, f"{sample.OWNER}/busy-{number}") for number in range(4)]
-    numbers = [await place.asks(HANGING_MODEL) for place in places]
-    await places[0].until(lambda: len(house.model.requests) >= 3)
+    numbers = [await place.asks(HANGING_MODEL) for place in places[:3]]
+    running = "SELECT count(*) AS jobs FROM agent_jobs WHERE status = 'RUNNING' HAVING count(*) >= 3"
+    await house.until(lambda: house.rows(running))
+    numbers.append(await places[3].asks(HANGING_MODEL))
     await house.forge.close_issue(places[3].repository, numbers[3], sample.PERSON)
     job = await places[3].ending(numbers[3], CANCEL_SECONDS)
     assert (job["status"], job["cause"], job["startedAt"]) == ("CANCELLED", "cancelled", None)
