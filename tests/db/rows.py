@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=30)
 STALE = timedelta(seconds=60)
 MINUTE = timedelta(minutes=1)
 SYSTEM = Scope.system()
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 
 First = TypeVar("First")
 Second = TypeVar("Second")

@@ -40,7 +40,7 @@ async def test_an_id_whose_work_has_ended_can_come_again(engine: QueueEngine, en
     ticket = await engine.pop()
     assert ticket.job_id == first
     await engine.end(ticket, ended)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while engine.depth() == 0:
             await engine.push([first])
             await asyncio.sleep(0.01)

@@ -183,7 +183,7 @@ async def test_a_job_of_others_is_refused_in_words_and_stops_nobody(
     valkey.ask("LPUSH", "bull:issuewright:wait", name)
     (job_id,) = ids(1)
     await engine.push([job_id])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await engine.pop()).job_id == job_id
     await until(lambda: members(valkey, "failed"))
     assert valkey.ask("HGET", b"bull:issuewright:" + name, "failedReason") == NOT_OURS

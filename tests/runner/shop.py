@@ -28,7 +28,7 @@ from tests.db.rows import stored
 from tests.runner.conftest import BACKOFF_SECONDS, LEASE_SECONDS, REPOSITORY, Stack, World
 from tests.runner.stands import HEARTBEAT_SECONDS
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 class HandBell:
