@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    literal_column,
     null,
     or_,
     select,
@@ -25,11 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.columns import UtcTimestamp
-from bot.db.deliveries import StoredDelivery
+from bot.db.deliveries import StoredDelivery, is_waiting
 from bot.db.scope import system_only
 from bot.db.tables import deliveries
 from bot.db.turns import take_turn
-from bot.domain.enums import DeliveryState
+from bot.db.walk import values_of
 from bot.domain.values import Scope
 
 WINDOW: Final = 2_000
@@ -43,10 +42,12 @@ Installation: TypeAlias = int | None
 """Whose turn it is; None: all deliveries that name no installation."""
 Place: TypeAlias = tuple[Installation, str, int]
 """An installation, its oldest delivery that waits, and how many of it may be begun."""
-# Written out, not bound: with a parameter no planner knows that the index of those that wait will do.
-_RECEIVED: ColumnElement[str] = literal_column(f"'{DeliveryState.RECEIVED.value}'")
-_WAITS: Final = deliveries.c.state == _RECEIVED
+_WAITS: Final = is_waiting()
 _one: Final = deliveries.alias("one")
+
+
+def _nobody(_: Installation) -> int:
+    return 0
 
 
 def _everyone(_: Installation) -> int:
@@ -61,7 +62,7 @@ async def take(
     until: datetime,
     limit: int,
     without: Collection[str] = (),
-    served: Mapping[Installation, int] | None = None,
+    served: Callable[[Installation], int] = _nobody,
     room: Callable[[Installation], int] = _everyone,
 ) -> list[StoredDelivery]:
     """At most *limit* deliveries to dispatch now, at most one of a thread, *without* those at work here.
@@ -80,7 +81,7 @@ async def take(
         # What is lost here in a power cut is only whose turn it was.
         await connection.execute(text("SET LOCAL synchronous_commit TO OFF"))
         await take_turn(connection, "dispatch")
-    in_turn = await _waiting(connection, served or {})
+    in_turn = await _waiting(connection, served)
     asked = {"now": now, "without": list(without), "most": limit}
     turns: list[list[str]] = []
     for portion in _portions([(*one, room(one[0])) for one in in_turn if room(one[0]) > 0]):
@@ -103,11 +104,11 @@ async def release(scope: Scope, connection: AsyncConnection, delivery_ids: Colle
 
 
 async def _waiting(
-    connection: AsyncConnection, served: Mapping[Installation, int]
+    connection: AsyncConnection, served: Callable[[Installation], int]
 ) -> list[tuple[Installation, str]]:
     """The installations of which something waits, each with its oldest; the next one first."""
     found = (await connection.execute(_FIRSTS)).all()
-    in_turn = sorted(found, key=lambda row: (served.get(row.installation, 0), row.first))
+    in_turn = sorted(found, key=lambda row: (served(row.installation), row.first))
     return [(row.installation, row.first) for row in in_turn]
 
 
@@ -144,15 +145,9 @@ async def _rows(connection: AsyncConnection, chosen: list[str]) -> list[StoredDe
 
 
 def _firsts() -> Any:
-    """Each installation of which something waits, and its oldest delivery.
-
-    From one to the next in the index, so that it takes as many steps as there are installations.
-    """
+    """Each installation of which something waits, and its oldest delivery."""
     installation = deliveries.c.installation_id
-    least = select(func.min(installation).label("id")).where(_WAITS)
-    who = least.cte("who", recursive=True)
-    beyond = select(func.min(installation)).where(_WAITS, installation > who.c.id).scalar_subquery()
-    who = who.union_all(select(beyond).where(who.c.id.is_not(None)))
+    who = values_of(installation, _WAITS)
     return union_all(
         select(who.c.id.label("installation"), _oldest(installation == who.c.id).label("first")).where(
             who.c.id.is_not(None)
@@ -174,7 +169,7 @@ def _heads(whose: ColumnElement[bool]) -> Any:
     names = ("id", "wake_at", "attempts", "repository", "number")
     oldest = (
         select(*(_one.c[name] for name in names))
-        .where(_one.c.state == _RECEIVED, whose)
+        .where(is_waiting(_one.c.state), whose)
         .order_by(_one.c.id)
         .limit(WINDOW)
         .correlate(deliveries)

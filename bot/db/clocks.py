@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import pauses
 from bot.db.chores import CLOCK_SLACK
+from bot.db.deliveries import is_waiting
 from bot.db.operations import OPEN_STATES
 from bot.db.scope import system_only
 from bot.db.tables import chores, deliveries, github_limits, job_runs, operations, workers
 from bot.db.turns import take_turn
-from bot.domain.enums import DeliveryState
 from bot.domain.values import Scope
 from bot.limits import RATE_LIMIT_MAX_WAIT_SECONDS, RATE_LIMIT_WAIT_SECONDS
 
@@ -47,7 +47,7 @@ async def end_waits(scope: Scope, connection: AsyncConnection, *, now: datetime)
     ended = 0
     for table, condition, longest in (
         (job_runs, job_runs.c.due_at.is_not(None), LONGEST_JOB_WAIT),
-        (deliveries, deliveries.c.state == DeliveryState.RECEIVED, LONGEST_WAIT),
+        (deliveries, is_waiting(), LONGEST_WAIT),
         (operations, operations.c.state.in_(OPEN_STATES), LONGEST_WAIT),
     ):
         sound = now + (USUAL_WAIT if was_ahead else longest) + CLOCK_SLACK

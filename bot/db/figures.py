@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import chores, pauses
 from bot.db.chores import ChoreFacts
+from bot.db.deliveries import is_waiting
 from bot.db.scope import system_only
 from bot.db.tables import (
     agent_jobs,
@@ -23,7 +24,7 @@ from bot.db.tables import (
     operations,
     workers,
 )
-from bot.domain.enums import DeliveryState, JobStatus, Tier
+from bot.domain.enums import JobStatus, Tier
 from bot.domain.values import Scope
 
 WAIT_BUCKETS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0)
@@ -214,9 +215,7 @@ async def _oldest_job(
 
 
 async def _oldest_delivery(connection: AsyncConnection) -> datetime | None:
-    statement: Select[tuple[datetime]] = select(deliveries.c.received_at).where(
-        deliveries.c.state == DeliveryState.RECEIVED
-    )
+    statement: Select[tuple[datetime]] = select(deliveries.c.received_at).where(is_waiting())
     found: datetime | None = await connection.scalar(statement.order_by(deliveries.c.received_at).limit(1))
     return found
 

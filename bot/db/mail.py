@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, literal, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.chores import CLOCK_SLACK
@@ -11,6 +11,7 @@ from bot.db.columns import UtcTimestamp
 from bot.db.operations import Operation, operation_of
 from bot.db.scope import system_only
 from bot.db.tables import installations, operations
+from bot.db.walk import values_of
 from bot.db.work_tables import WAITING_MAIL
 from bot.domain.values import Scope
 
@@ -89,10 +90,7 @@ def _firsts() -> Select[Any]:
     """From one installation to the next in the index, and the oldest of each that can be sent now."""
     installation = operations.c.installation_id
     now, sound = (bindparam(name, type_=UtcTimestamp()) for name in ("now", "sound"))
-    least = select(func.min(installation).label("id")).where(_WAITS)
-    who = least.cte("who", recursive=True)
-    beyond = select(func.min(installation)).where(_WAITS, installation > who.c.id).scalar_subquery()
-    who = who.union_all(select(beyond).where(who.c.id.is_not(None)))
+    who = values_of(installation, _WAITS)
     oldest = (
         select(operations.c.id)
         .where(_WAITS, installation == who.c.id, _is_due(now))

@@ -1,6 +1,6 @@
 """Our own tables on the work: deliveries, runs, transcript, operations, money, events."""
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text, text
 
@@ -29,6 +29,13 @@ from bot.domain.enums import (
 )
 
 ZERO = text("0")
+
+
+def _index_of(condition: str, name: str, *columns: Column[Any]) -> None:
+    """An index of the rows of *condition* alone."""
+    rows = text(condition)
+    Index(name, *columns, postgresql_where=rows, sqlite_where=rows)
+
 
 deliveries = Table(
     "deliveries",
@@ -61,23 +68,19 @@ deliveries = Table(
 )
 
 # Of those that wait alone: which installation's turn it is, and its oldest (see `bot.db.backlog`).
-_waits: Final = text(f"state = '{DeliveryState.RECEIVED.value}'")
-Index(
+_index_of(
+    f"state = '{DeliveryState.RECEIVED.value}'",
     "deliveries_waiting_idx",
     deliveries.c.installation_id,
     deliveries.c.id,
-    postgresql_where=_waits,
-    sqlite_where=_waits,
 )
 
 # Of those that have a body alone, which is for a time: retention does not look at all that ever came.
-_has_body: Final = text("payload IS NOT NULL OR parts > 0")
-Index(
+_index_of(
+    "payload IS NOT NULL OR parts > 0",
     "deliveries_bodies_idx",
     deliveries.c.received_at,
     deliveries.c.installation_id,
-    postgresql_where=_has_body,
-    sqlite_where=_has_body,
 )
 
 workers = Table(
@@ -227,13 +230,7 @@ WAITING_MAIL: Final = (
     f"sequence < 0 AND state NOT IN ('{OperationState.DONE.value}', '{OperationState.FAILED.value}')"
 )
 """What belongs to no run and is not at its end: in an index of its own (see `bot.db.mail`)."""
-Index(
-    "operations_mail_idx",
-    operations.c.installation_id,
-    operations.c.id,
-    postgresql_where=text(WAITING_MAIL),
-    sqlite_where=text(WAITING_MAIL),
-)
+_index_of(WAITING_MAIL, "operations_mail_idx", operations.c.installation_id, operations.c.id)
 
 verifications = Table(
     "verifications",

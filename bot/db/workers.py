@@ -6,10 +6,11 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.db.deliveries import is_waiting
 from bot.db.scope import system_only
 from bot.db.tables import agent_jobs, deliveries, job_runs, workers
 from bot.db.upsert import insert_or_update
-from bot.domain.enums import DeliveryState, JobStatus, Tier
+from bot.domain.enums import JobStatus, Tier
 from bot.domain.values import Scope
 
 
@@ -81,9 +82,7 @@ async def queue_numbers(scope: Scope, connection: AsyncConnection, *, failed_sin
         statement = select(func.count()).select_from(agent_jobs).where(*conditions)  # type: ignore[arg-type]
         return int(await connection.scalar(statement) or 0)
 
-    waiting = await connection.scalar(
-        select(func.count()).select_from(deliveries).where(deliveries.c.state == DeliveryState.RECEIVED)
-    )
+    waiting = await connection.scalar(select(func.count()).select_from(deliveries).where(is_waiting()))
     admitted = await connection.scalar(
         select(func.count())
         .select_from(job_runs)

@@ -19,6 +19,7 @@ from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
 from bot.domain.enums import DeliveryState
 from bot.domain.intents import Event, Intent, StartJob
+from bot.domain.rota import Rota
 from bot.domain.values import Scope
 from bot.errors import IssuewrightError, RetryLater, StillEnding
 from bot.intake.reading import LargeBodies, read
@@ -29,7 +30,6 @@ AT_ONCE = 10
 """How many deliveries one worker dispatches at the same time."""
 MOST_OF_ONE = 8
 """How many of these may be of one installation: where all its calls hang, the others still have places."""
-MAX_REMEMBERED = 10_000
 HOLD_SECONDS = 60.0
 """How long a delivery that a worker took is kept from the others."""
 LEFT_SECONDS = 1.0
@@ -79,7 +79,7 @@ class Dispatcher:
     hold_seconds: float = HOLD_SECONDS
     _at_work: "dict[str, asyncio.Task[None]]" = field(default_factory=dict, init=False)
     _whose: dict[str, int | None] = field(default_factory=dict, init=False)
-    _served: dict[int | None, int] = field(default_factory=dict, init=False)
+    _rota: Rota[int | None] = field(default_factory=Rota, init=False)
     _large: LargeBodies = field(default_factory=LargeBodies, init=False)
 
     async def fill(self, when_done: Callable[[], None]) -> int:
@@ -118,7 +118,8 @@ class Dispatcher:
         free = AT_ONCE - len(self._at_work)
         taken = await self._take(free, without) if free else []
         for delivery in taken:
-            self._serve(delivery)
+            self._whose[delivery.id] = delivery.installation_id
+            self._rota.serve(delivery.installation_id)
             task = asyncio.create_task(self._guarded(delivery))
             self._at_work[delivery.id] = task
             task.add_done_callback(partial(self._leave, delivery.id, when_done))
@@ -136,18 +137,9 @@ class Dispatcher:
                 until=now + timedelta(seconds=self.hold_seconds),
                 limit=limit,
                 without=[*self._at_work, *without],
-                served=self._served,
+                served=self._rota.last,
                 room=lambda installation: MOST_OF_ONE - busy[installation],
             )
-
-    def _serve(self, delivery: StoredDelivery) -> None:
-        """Put its installation last: whoever was never served goes first."""
-        installation = self._whose[delivery.id] = delivery.installation_id
-        last = next(reversed(self._served.values()), 0)
-        self._served.pop(installation, None)
-        self._served[installation] = last + 1
-        if len(self._served) > MAX_REMEMBERED:
-            del self._served[next(iter(self._served))]
 
     def _leave(self, delivery_id: str, when_done: Callable[[], None], _task: "asyncio.Task[None]") -> None:
         del self._at_work[delivery_id], self._whose[delivery_id]

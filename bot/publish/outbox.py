@@ -16,6 +16,7 @@ from bot.db.database import Database
 from bot.db.operations import Operation
 from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
+from bot.domain.rota import Rota
 from bot.domain.values import Scope
 from bot.errors import LeaseLost, Permanent, RetryLater
 from bot.github.app import GitHubApp
@@ -31,7 +32,6 @@ BATCH: Final = 5
 TURN_SECONDS: Final = 20.0
 # Installations that are written to at the same time; GitHub lets each have its own 100 requests.
 MAX_AT_ONCE: Final = 8
-MAX_REMEMBERED: Final = 10_000
 LEFT_SECONDS: Final = 1.0
 MAX_BACKOFF_SECONDS: Final = 300.0
 # With the longest wait between them a day: a GitHub that is away makes a reply late, not lost.
@@ -61,7 +61,7 @@ class Outbox:
     clock: Clock
     backoff_seconds: float
     _at_work: "dict[int, asyncio.Task[int]]" = field(default_factory=dict, init=False)
-    _served: dict[int, int] = field(default_factory=dict, init=False)
+    _rota: Rota[int] = field(default_factory=Rota, init=False)
 
     async def fill(self, when_done: Callable[[], None]) -> int:
         """Begin as many turns as there are free places; returns how many were begun.
@@ -94,7 +94,7 @@ class Outbox:
             async with self.database.write() as connection:
                 until = await mail.claim(Scope.system(), connection, installation_id, now=self.clock.now())
             if until is not None:
-                self._serve(installation_id)
+                self._rota.serve(installation_id)
                 turn = asyncio.create_task(self._guarded(installation_id, until))
                 begun[installation_id] = self._at_work[installation_id] = turn
                 turn.add_done_callback(partial(self._leave, installation_id, when_done))
@@ -106,16 +106,8 @@ class Outbox:
         """Whose turn it is: first whoever was served longest ago, then whoever waits longest."""
         async with self.database.read() as connection:
             found = await mail.waiting(Scope.system(), connection, now=self.clock.now())
-        in_turn = sorted(found, key=lambda each: (self._served.get(each[0], 0), each[1]))
+        in_turn = sorted(found, key=lambda each: (self._rota.last(each[0]), each[1]))
         return [each for each, _ in in_turn if each not in self._at_work and each not in without]
-
-    def _serve(self, installation_id: int) -> None:
-        """Put it last: whoever was never served goes first."""
-        last = next(reversed(self._served.values()), 0)
-        self._served.pop(installation_id, None)
-        self._served[installation_id] = last + 1
-        if len(self._served) > MAX_REMEMBERED:
-            del self._served[next(iter(self._served))]
 
     def _leave(self, installation_id: int, when_done: Callable[[], None], _turn: "asyncio.Task[int]") -> None:
         del self._at_work[installation_id]

@@ -127,15 +127,6 @@ async def test_an_installation_that_was_just_served_goes_after_the_others(
     assert mail.ends == 3
 
 
-async def test_only_so_many_installations_are_remembered(mail: Mail, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_REMEMBERED", 1)
-    await write(mail.first, "a")
-    await write(mail.second, "b")
-    outbox = mail.outbox()
-    await outbox.run_once()
-    assert list(outbox._served) == [mail.second.tenant.installation_id]
-
-
 @both
 async def test_two_workers_do_not_work_on_the_same_installation(mail: Mail) -> None:
     await write(mail.first, "a0", "a1")
