@@ -157,8 +157,6 @@ async def _run(settings: Settings, work: Work, screen: Screen, *, is_json: bool)
             await asyncio.wait([task], timeout=_SPINNER_AFTER_SECONDS)
             with _spinner(is_shown=not task.done() and sys.stderr.isatty()):
                 return await task
-        except (SQLAlchemyError, OSError) as error:
-            raise ConfigError(unusable(error, settings.database_url, settings.database_key)) from error
         finally:
             task.cancel()
 
@@ -182,7 +180,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Database]:
     """The database at our revision; it is never made or changed here.
 
     Raises:
-        ConfigError: It is not there, not reachable, or of another version.
+        ConfigError: It is not there, not reachable, of another version, or fails while it is used.
     """
     url, key = settings.database_url, settings.database_key
     if is_sqlite(url) and not _has_file(url):
@@ -191,15 +189,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Database]:
         raise ConfigError(Problem(key, wrong, remedy))
     database = Database(url)
     try:
-        await _check(database, settings)
+        await check(database, key)
         yield database
+    except (SQLAlchemyError, OSError) as error:
+        raise ConfigError(unusable(error, url, key)) from error
     finally:
         await database.close()
-
-
-async def _check(database: Database, settings: Settings) -> None:
-    """Raise ConfigError where the database is of another version, or does not answer."""
-    try:
-        await check(database, settings.database_key)
-    except (SQLAlchemyError, OSError) as error:
-        raise ConfigError(unusable(error, settings.database_url, settings.database_key)) from error
