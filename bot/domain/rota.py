@@ -15,7 +15,7 @@ class Rota(Generic[Who]):
         self._served: dict[Who, int] = {}
 
     def last(self, who: Who) -> int:
-        """The number of the last time, higher the later it was; 0 for whoever was never served, and goes first."""
+        """The number of the last time, higher the later it was; 0 for whoever was never served."""
         return self._served.get(who, 0)
 
     def serve(self, who: Who) -> None:
