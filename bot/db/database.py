@@ -45,6 +45,7 @@ def make_engine(url: str, *, command_seconds: float | None = postgres.COMMAND_SE
             **postgres.engine_arguments(url, command_seconds=command_seconds),
         )
         event.listen(engine.sync_engine, "connect", postgres.keep_alive)
+        event.listen(engine.sync_engine, "checkout", postgres.refuse_closed)
         return engine
     engine = create_async_engine(
         url,

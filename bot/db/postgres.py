@@ -6,14 +6,16 @@ import ssl
 from typing import Any, Final
 
 import asyncpg
+from sqlalchemy.exc import InvalidatePoolError
 
 from bot.config_postgres import PostgresAddress, read
 
 CONNECT_SECONDS: Final = 10.0
 COMMAND_SECONDS: Final = 30.0
 """After which a statement counts as lost: also the end of a connection whose other side is gone."""
-POOL_SIZE: Final = 5
-POOL_OVERFLOW: Final = 10
+POOL_SIZE: Final = 15
+"""Connections of one process at most. They are opened when they are needed, and kept: to open one costs
+more than all that most transactions do, and it begins with no prepared statement."""
 # A process that is stopped or frozen inside a transaction holds its locks no longer than this.
 _IDLE_IN_TRANSACTION: Final = "10s"
 # Seconds and tries: https://man7.org/linux/man-pages/man7/tcp.7.html
@@ -51,9 +53,10 @@ def engine_arguments(url: str, *, command_seconds: float | None = COMMAND_SECOND
     if address.is_pooled:
         # Another session for each transaction: nothing that was prepared is there the next time.
         connect |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-    limit = int(address.options.get("connection_limit", 0))
-    size = {"pool_size": limit or POOL_SIZE, "max_overflow": 0 if limit else POOL_OVERFLOW}
-    return {"connect_args": connect, "pool_pre_ping": True, **size}
+    size = int(address.options.get("connection_limit", POOL_SIZE))
+    # The one that was used last knows most statements.
+    pool = {"pool_size": size, "max_overflow": 0, "pool_use_lifo": True}
+    return {"connect_args": connect, **pool}
 
 
 async def _connect(**options: Any) -> asyncpg.Connection:
@@ -83,6 +86,19 @@ def keep_alive(dbapi_connection: Any, _record: object) -> None:
         # What a platform does not know, it has its own default for.
         with contextlib.suppress(OSError, AttributeError):
             raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def refuse_closed(dbapi_connection: Any, _record: object, _fairy: object) -> None:
+    """Let the pool replace connections that the server has ended, which is known here without asking it.
+
+    A ping would be three more exchanges before each transaction. One whose other side is gone without a
+    word is closed by `keep_alive`, or fails as it would while it is pinged.
+
+    Raises:
+        InvalidatePoolError: It is closed; what ended it has ended the others too, most likely.
+    """
+    if dbapi_connection.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 def _server_settings(address: PostgresAddress) -> dict[str, str]:

@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import event, insert, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot.db.database import Database
+from bot.db.postgres import POOL_SIZE
 from bot.db.tables import organizations, users
-from tests.db.rows import count
+from tests.db.rows import WAIT_SECONDS, count
+from tests.postgres import END_OTHER_SESSIONS
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
@@ -82,6 +84,28 @@ async def test_postgres_counts_in_utc_whatever_its_own_zone(database: Database) 
         assert await connection.scalar(text("SHOW timezone")) == "UTC"
 
 
+@on_postgres
+async def test_connections_are_kept_so_that_none_is_opened_twice(database: Database) -> None:
+    opened: list[object] = []
+    event.listen(database.engine.sync_engine, "connect", lambda connection, _: opened.append(connection))
+    for _ in range(3):
+        await _at_the_same_time(database, POOL_SIZE)
+        assert len(opened) == POOL_SIZE
+
+
+@on_postgres
+async def test_connections_that_the_server_has_ended_are_replaced_before_they_are_used(
+    database: Database, database_url: str
+) -> None:
+    await _at_the_same_time(database, 5)
+    killer = Database(database_url)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while await _ended(killer):
+            continue
+    await killer.close()
+    await _at_the_same_time(database, 5)
+
+
 async def test_closing_twice_is_closing_once(database: Database) -> None:
     await count(database, organizations)
     await database.close()
@@ -93,6 +117,25 @@ async def test_a_database_that_is_away_is_an_error_of_the_driver() -> None:
     with pytest.raises((SQLAlchemyError, OSError)):
         await count(away, organizations)
     await away.close()
+
+
+async def _at_the_same_time(database: Database, number: int) -> None:
+    """Use *number* connections of the pool at once."""
+    meeting = asyncio.Barrier(number)
+
+    async def look() -> None:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT 1"))
+            await meeting.wait()
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        await asyncio.gather(*(look() for _ in range(number)))
+
+
+async def _ended(killer: Database) -> int:
+    """End all other sessions; how many there were."""
+    async with killer.write() as connection:
+        return len((await connection.execute(text(END_OTHER_SESSIONS))).all())
 
 
 async def _write_and_fail(database: Database) -> None:
