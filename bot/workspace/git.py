@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import Permanent, RetryLater
+from bot.workspace import priority
 from bot.workspace.remote import Remote, checked_sha, kept_ref, token_config, without_token
 from bot.workspace.toolhost.execute import Capped
 
@@ -130,7 +131,7 @@ class Git:
         protocols = ["protocol.http.allow=always"] if self.remote.is_plain else []
         options = [word for option in (*_HARDENING, *protocols) for word in ("-c", option)]
         try:
-            return await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 "git",
                 *options,
                 *arguments,
@@ -144,6 +145,8 @@ class Git:
             )
         except FileNotFoundError:
             raise Permanent("git is not installed on this machine") from None
+        priority.lower(process.pid)
+        return process
 
     def _environment(self, config_fd: int | None) -> dict[str, str]:
         home = str(self._home)

@@ -12,6 +12,7 @@ from pathlib import Path
 from bot.domain.enums import Cause, Tier
 from bot.domain.values import CommandRecord, FileChange, Json, SandboxStatus, ToolResult
 from bot.errors import Permanent
+from bot.workspace import priority
 from bot.workspace.toolhost.confine import files_uid
 
 MAX_STARTS = 4
@@ -166,7 +167,7 @@ async def _spawn(job: Path, bwrap: str | None) -> asyncio.subprocess.Process:
     originals_fd = os.open(job / "originals", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     start = launch(job, bwrap, tree_fd=tree_fd, originals_fd=originals_fd)
     try:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *start.argv,
             env=start.environment,
             pass_fds=start.descriptors,
@@ -177,6 +178,8 @@ async def _spawn(job: Path, bwrap: str | None) -> asyncio.subprocess.Process:
             limit=_MAX_LINE_BYTES,
             cwd="/",
         )
+        priority.lower(process.pid)
+        return process
     finally:
         os.close(tree_fd)
         os.close(originals_fd)
