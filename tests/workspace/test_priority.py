@@ -34,5 +34,6 @@ def test_a_process_that_has_ended_meanwhile_is_no_error() -> None:
 
 
 async def test_both_processes_of_the_tool_host_go_behind_others(process: ProcessToolHost) -> None:
-    for pid in (process.pid, process.ready["pid"]):
+    assert process.pid is not None
+    for pid in (process.pid, int(process.ready["pid"])):
         assert os.getpriority(os.PRIO_PROCESS, pid) == NICENESS
