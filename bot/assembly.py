@@ -13,9 +13,9 @@ from bot.agents import registry
 from bot.config import Settings
 from bot.config_database import passwords
 from bot.db import secrets as stored_secrets
-from bot.db.bell import DatabaseBell
 from bot.db.database import Database, is_sqlite
 from bot.db.limits import StoredLimits
+from bot.db.listening import DatabaseBell
 from bot.domain.clock import Clock, SystemClock
 from bot.domain.commands import COMMANDS
 from bot.domain.ports import Model

@@ -2,14 +2,31 @@
 
 import logging
 import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TextIO, cast
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
-
 from bot.redaction import Redactor
+
+
+@contextmanager
+def _without(name: str) -> Iterator[None]:
+    """As if *name* was not installed, unless it is loaded by now.
+
+    https://docs.python.org/3/reference/import.html#the-module-cache
+    """
+    modules: dict[str, Any] = sys.modules
+    is_loaded = name in modules
+    modules.setdefault(name, None)
+    yield
+    if not is_loaded:
+        del modules[name]
+
+
+# Its renderer for terminals, which nothing here uses, would take 4 MiB in each process of a service.
+with _without("rich"):
+    import structlog
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 # These tell of every statement, connection and plug-in below WARNING, some with values in them.
 _QUIET: Final = ("aiosqlite", "alembic", "sqlalchemy", "asyncio", "aiohttp.access", "urllib3", "httpx2")

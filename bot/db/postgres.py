@@ -5,7 +5,6 @@ import socket
 import ssl
 from typing import Any, Final
 
-import asyncpg
 from sqlalchemy.exc import InvalidatePoolError
 
 from bot.config_postgres import PostgresAddress, read
@@ -59,12 +58,15 @@ def engine_arguments(url: str, *, command_seconds: float | None = COMMAND_SECOND
     return {"connect_args": connect, **pool}
 
 
-async def _connect(**options: Any) -> asyncpg.Connection:
+async def _connect(**options: Any) -> Any:
     """Connect; a server that is not there is that in one kind of error.
 
     Raises:
         OSError: It cannot be reached, or none of several takes writes.
     """
+    # Here, so that a service on SQLite does without it.
+    import asyncpg
+
     try:
         return await asyncpg.connect(**options)
     except FileNotFoundError as error:

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import __version__, logs
 from bot.db import pauses, schedule, workers
-from bot.db.bell import DatabaseBell
 from bot.db.database import Database
+from bot.db.listening import DatabaseBell
 from bot.db.schedule import Places
 from bot.db.turns import take_turn
 from bot.db.workers import WorkerReport

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from bot.db.bell import DatabaseBell, ring
+from bot.db.bell import ring
 from bot.db.database import Database
+from bot.db.listening import DatabaseBell
 
 ON_POSTGRES = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 LONG_SECONDS = 20.0
