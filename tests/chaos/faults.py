@@ -49,14 +49,14 @@ def _action(installation: Installation) -> Action:
     """An error, a silence or a cut, before the request is handled or after it has landed."""
     dice = installation.case.random
     is_after = dice.random() < 0.5
-    limits = {"retry-after": "1", "x-ratelimit-remaining": "0"}
+    limit = {"Content-Type": "application/json; charset=utf-8", "retry-after": "1"}
     actions: list[Action] = [
         Reply(500, is_after=is_after),
         Reply(502, body="<html>Bad gateway</html>", is_after=is_after),
         Reply(503, is_after=is_after),
         Drop(is_after=is_after),
         Hang(dice.uniform(0.1, 1.0), is_after=is_after),
-        Reply(403, '{"message": "You have exceeded a secondary rate limit"}', {"retry-after": "1"}),
-        Reply(429, '{"message": "Too many requests"}', limits),
+        Reply(403, '{"message": "You have exceeded a secondary rate limit"}', limit),
+        Reply(429, '{"message": "Too many requests"}', {**limit, "x-ratelimit-remaining": "0"}),
     ]
     return dice.choice(actions)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from rich.table import Table
 
-from tests.chaos.everywhere import ROOT
+from tests.chaos.everywhere import PATIENT, ROOT
 from tests.chaos.faults_list import FAULTS, Blows, Fault, InSuite
 from tests.chaos.plan import Tally
 from tests.chaos.playing import cases, play
@@ -64,7 +64,8 @@ def _test(tests: InSuite, n: int, seed: str, score: Score) -> None:
     environment = {**os.environ, "ISSUEWRIGHT_TEST_PLAYS": str(n), "ISSUEWRIGHT_TEST_SEED": seed}
     with tempfile.TemporaryDirectory(prefix="chaos-list-") as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *_REPORT, f"--junitxml={report}"]
+        options = ["-q", "-p", "no:xdist", *PATIENT, *_REPORT, f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", *options]
         ended = subprocess.run(
             [*command, *tests.nodes],
             cwd=ROOT,
