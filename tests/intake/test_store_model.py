@@ -178,17 +178,10 @@ class Store(RuleBasedStateMachine):
                 self.rows[answer.delivery_id] = Known(
                     delivery.guid, delivery.digest, self._body(delivery), delivery.state
                 )
-        for delivery, _ in stored:
+        for delivery, answer in stored:
             # What concerns us and had failed is at work again, never left to lie.
             if delivery.state is DeliveryState.RECEIVED:
-                first = self._first(delivery)
-                assert self.rows[first].state is not DeliveryState.FAILED
-
-    def _first(self, delivery: IncomingDelivery) -> str:
-        return next(
-            i for i, row in sorted(self.rows.items())
-            if row.digest == delivery.digest or row.guid == delivery.guid
-        )  # fmt: skip
+                assert self.rows[answer.delivery_id].state is not DeliveryState.FAILED
 
     def _ended(self, delivery_id: str, end: DeliveryState) -> None:
         row = self.rows[delivery_id]
