@@ -16,10 +16,9 @@ def _without(name: str) -> Iterator[None]:
     https://docs.python.org/3/reference/import.html#the-module-cache
     """
     modules: dict[str, Any] = sys.modules
-    is_loaded = name in modules
     modules.setdefault(name, None)
     yield
-    if not is_loaded:
+    if modules[name] is None:
         del modules[name]
 
 

@@ -117,9 +117,7 @@ async def finish(
     if state is DeliveryState.IGNORED:
         values |= {"payload": None, "parts": 0}
     result = await connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.RECEIVED)
-        .values(**values)
+        update(deliveries).where(deliveries.c.id == delivery_id, is_waiting()).values(**values)
     )
     if result.rowcount == 1 and state is DeliveryState.IGNORED:
         await connection.execute(delete(delivery_parts).where(delivery_parts.c.delivery_id == delivery_id))
@@ -139,7 +137,7 @@ async def postpone(
     system_only(scope)
     await connection.execute(
         update(deliveries)
-        .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.RECEIVED)
+        .where(deliveries.c.id == delivery_id, is_waiting())
         .values(wake_at=wake_at, error=error, attempts=deliveries.c.attempts + int(is_counted))
     )
 

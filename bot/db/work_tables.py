@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy.sql import ClauseElement
 
 from bot.db.columns import (
     JSON_VALUE,
@@ -31,9 +32,8 @@ from bot.domain.enums import (
 ZERO = text("0")
 
 
-def _index_of(condition: str, name: str, *columns: Column[Any]) -> None:
-    """An index of the rows of *condition* alone."""
-    rows = text(condition)
+def _index_of(rows: ClauseElement, name: str | None, *columns: Column[Any]) -> None:
+    """An index of those *rows* alone; without a *name* it gets the usual one."""
     Index(name, *columns, postgresql_where=rows, sqlite_where=rows)
 
 
@@ -69,7 +69,7 @@ deliveries = Table(
 
 # Of those that wait alone: which installation's turn it is, and its oldest (see `bot.db.backlog`).
 _index_of(
-    f"state = '{DeliveryState.RECEIVED.value}'",
+    text(f"state = '{DeliveryState.RECEIVED.value}'"),
     "deliveries_waiting_idx",
     deliveries.c.installation_id,
     deliveries.c.id,
@@ -77,7 +77,7 @@ _index_of(
 
 # Of those that have a body alone, which is for a time: retention does not look at all that ever came.
 _index_of(
-    "payload IS NOT NULL OR parts > 0",
+    text("payload IS NOT NULL OR parts > 0"),
     "deliveries_bodies_idx",
     deliveries.c.received_at,
     deliveries.c.installation_id,
@@ -144,7 +144,7 @@ for _column, _others in (
     (job_runs.c.admitted_at, (job_runs.c.admitted_at,)),
     (job_runs.c.lease_until, (job_runs.c.lease_until,)),
 ):
-    Index(None, *_others, postgresql_where=_column.is_not(None), sqlite_where=_column.is_not(None))
+    _index_of(_column.is_not(None), None, *_others)
 
 job_origins = Table(
     "job_origins",
@@ -230,7 +230,7 @@ WAITING_MAIL: Final = (
     f"sequence < 0 AND state NOT IN ('{OperationState.DONE.value}', '{OperationState.FAILED.value}')"
 )
 """What belongs to no run and is not at its end: in an index of its own (see `bot.db.mail`)."""
-_index_of(WAITING_MAIL, "operations_mail_idx", operations.c.installation_id, operations.c.id)
+_index_of(text(WAITING_MAIL), "operations_mail_idx", operations.c.installation_id, operations.c.id)
 
 verifications = Table(
     "verifications",

@@ -14,7 +14,7 @@ from tests.chaos.plan import Tally
 NAME: Final = "boundaries"
 ROOT: Final = Path(__file__).parents[2]
 # One test is hundreds of plays here: it is not stuck when it takes longer than one of the suite.
-PATIENT: Final = ("-o", "faulthandler_timeout=0")
+PYTEST: Final = (sys.executable, *["-m", "pytest", "-q", "-p", "no:xdist", "-o", "faulthandler_timeout=0"])
 _SAID_LINES: Final = 80
 _FOUND: Final = re.compile(r"^\.?(?P<kind>[\w ]+): (?P<cuts>\d+) cuts at \d+ boundaries, (?P<wrong>\d+)")
 
@@ -23,8 +23,7 @@ def cut_everywhere(seed: str) -> Tally:
     """Cut at every boundary there is; prints each kind as it ends."""
     tally, began = Tally(NAME, "sqlite"), time.monotonic()
     environment = {**os.environ, "ISSUEWRIGHT_CHAOS_SHARE": "1", "ISSUEWRIGHT_TEST_SEED": seed}
-    options = ["-q", "-s", "-p", "no:xdist", *PATIENT]
-    command = [sys.executable, "-m", "pytest", *options, "tests/chaos/test_boundaries.py"]
+    command = [*PYTEST, "-s", "tests/chaos/test_boundaries.py"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as pytest:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from bot.standin.forge.faults import Action, Delay, Drop, Hang, Reply
+from bot.standin.forge.faults import JSON, Action, Delay, Drop, Hang, Reply
 from tests.chaos.installation import Installation
 from tests.chaos.kinds import BOOK
 
@@ -49,7 +49,7 @@ def _action(installation: Installation) -> Action:
     """An error, a silence or a cut, before the request is handled or after it has landed."""
     dice = installation.case.random
     is_after = dice.random() < 0.5
-    limit = {"Content-Type": "application/json; charset=utf-8", "retry-after": "1"}
+    limit = {**JSON, "retry-after": "1"}
     actions: list[Action] = [
         Reply(500, is_after=is_after),
         Reply(502, body="<html>Bad gateway</html>", is_after=is_after),

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from rich.table import Table
 
-from tests.chaos.everywhere import PATIENT, ROOT
+from tests.chaos.everywhere import PYTEST, ROOT
 from tests.chaos.faults_list import FAULTS, Blows, Fault, InSuite
 from tests.chaos.plan import Tally
 from tests.chaos.playing import cases, play
@@ -64,10 +63,8 @@ def _test(tests: InSuite, n: int, seed: str, score: Score) -> None:
     environment = {**os.environ, "ISSUEWRIGHT_TEST_PLAYS": str(n), "ISSUEWRIGHT_TEST_SEED": seed}
     with tempfile.TemporaryDirectory(prefix="chaos-list-") as folder:
         report = Path(folder) / "report.xml"
-        options = ["-q", "-p", "no:xdist", *PATIENT, *_REPORT, f"--junitxml={report}"]
-        command = [sys.executable, "-m", "pytest", *options]
         ended = subprocess.run(
-            [*command, *tests.nodes],
+            [*PYTEST, *_REPORT, f"--junitxml={report}", *tests.nodes],
             cwd=ROOT,
             env=environment,
             text=True,

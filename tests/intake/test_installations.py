@@ -9,7 +9,7 @@ from bot.db.tenants import Tenant
 from bot.domain.values import RepositoryRef
 from bot.errors import RetryLater
 from bot.intake.installations import Installations
-from bot.standin.forge.faults import Reply
+from bot.standin.forge.faults import JSON, Reply
 from tests.intake.conftest import REPOSITORY, Hall
 
 
@@ -71,7 +71,7 @@ async def test_a_name_under_which_github_shows_another_id_is_not_believed(
     async with hall.app.lend(hall.installation_id, hall.repository.id, {"metadata": "read"}) as loan:
         await hall.app.repository(REPOSITORY, loan).info()
     shown = orjson.loads(hall.forge.requests[-2].response_body) | {"id": 999}
-    answer = Reply(200, orjson.dumps(shown).decode(), {"Content-Type": "application/json; charset=utf-8"})
+    answer = Reply(200, orjson.dumps(shown).decode(), JSON)
     hall.forge.faults.add("GET", f"/repos/{REPOSITORY}$", answer)
 
     assert await confirmed(hall, installations) is None

@@ -12,12 +12,11 @@ from bot.db.operations import Operation
 from bot.domain.enums import OperationKind, OperationState
 from bot.domain.values import Json
 from bot.publish.recheck import Recheck
-from bot.standin.forge.faults import Action, Delay, Drop, Hang, Reply
+from bot.standin.forge.faults import JSON, Action, Delay, Drop, Hang, Reply
 from bot.standin.forge.plumbing import Bare
 from tests.publish.conftest import REPOSITORY, Desk
 from tests.publish.kinds import KINDS, branch_payload, payload_of
 
-JSON = {"Content-Type": "application/json; charset=utf-8"}
 HTML = {"Content-Type": "text/html"}
 UNICORN = "<html><title>Unicorn!</title></html>"
 DELAYS = [1.5 * step for step in range(21)]

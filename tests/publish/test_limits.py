@@ -20,11 +20,10 @@ from bot.github.app import GitHubApp
 from bot.github.repository import RepositoryApi
 from bot.limits import CONTENT_WRITES_PER_HOUR
 from bot.publish.outbox import Outbox
-from bot.standin.forge.faults import Hang, Reply
+from bot.standin.forge.faults import JSON, Hang, Reply
 from tests.publish.conftest import REPOSITORY, Desk, make_tenant
 
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
-JSON = {"Content-Type": "application/json; charset=utf-8"}
 ROUNDS = 20
 WORDS = json.dumps({"message": "You have exceeded a secondary rate limit. Please wait."})
 GRAPHQL = json.dumps({"data": None, "errors": [{"type": "RATE_LIMITED", "message": "API rate limit"}]})

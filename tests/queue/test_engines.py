@@ -6,6 +6,7 @@ import pytest
 
 from bot.queue.base import Ended, QueueEngine
 from bot.queue.inprocess import InProcessEngine
+from tests.db.rows import WAIT_SECONDS
 from tests.queue.conftest import Start, ids
 
 
@@ -40,7 +41,7 @@ async def test_an_id_whose_work_has_ended_can_come_again(engine: QueueEngine, en
     ticket = await engine.pop()
     assert ticket.job_id == first
     await engine.end(ticket, ended)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         while engine.depth() == 0:
             await engine.push([first])
             await asyncio.sleep(0.01)

@@ -16,6 +16,7 @@ from bot.errors import ConfigError
 from bot.queue.address import Waits, address
 from bot.queue.base import Ended
 from bot.queue.redis import NOT_OURS, PAUSED, RedisEngine
+from tests.db.rows import WAIT_SECONDS
 from tests.queue.conftest import LONG, SHORT, Start, ids, members, until
 from tests.valkey import Valkey
 
@@ -183,7 +184,7 @@ async def test_a_job_of_others_is_refused_in_words_and_stops_nobody(
     valkey.ask("LPUSH", "bull:issuewright:wait", name)
     (job_id,) = ids(1)
     await engine.push([job_id])
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert (await engine.pop()).job_id == job_id
     await until(lambda: members(valkey, "failed"))
     assert valkey.ask("HGET", b"bull:issuewright:" + name, "failedReason") == NOT_OURS

@@ -9,6 +9,7 @@ import pytest
 from bot.errors import RetryLater
 from bot.queue.base import Ended
 from bot.queue.redis import RedisEngine
+from tests.db.rows import WAIT_SECONDS
 from tests.queue.conftest import LONG, SHORT, Start, ids, members, until
 from tests.queue.proxy import line_to
 from tests.valkey import Valkey
@@ -188,5 +189,5 @@ async def test_what_nobody_popped_is_given_back_by_an_engine_that_closes(
     await first.close()
     assert members(valkey, "active") == []
     second = await start(name="worker-2")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert {(await second.pop()).job_id for _ in job_ids} == set(job_ids)

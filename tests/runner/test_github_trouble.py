@@ -8,11 +8,10 @@ from itertools import pairwise
 import pytest
 
 from bot.domain.enums import Cause, JobStatus, OperationState, Phase
-from bot.standin.forge.faults import Drop, Reply
+from bot.standin.forge.faults import JSON, Drop, Reply
 from tests.runner.conftest import ANSWER, REPOSITORY, Facts, Stack, World, attempt
 
 HOUR_SECONDS = 3_600.0
-JSON = {"Content-Type": "application/json; charset=utf-8"}
 BAD_CREDENTIALS = '{"message": "Bad credentials"}'
 TOO_LONG = Reply(422, '{"errors": [{"message": "body is too long"}], "message": "Validation Failed"}', JSON)
 

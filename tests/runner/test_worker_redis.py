@@ -18,7 +18,7 @@ from bot.queue.redis import RedisEngine
 from bot.runner.serving import BY_QUEUE, NO_SUCH_JOB
 from tests.queue.conftest import LONG, SHORT, members, until
 from tests.runner.conftest import ANSWER, LEASE_SECONDS, Stack, World
-from tests.runner.shop import Shop, at_work, job_ids
+from tests.runner.shop import WAIT_SECONDS, Shop, at_work, job_ids
 from tests.valkey import Valkey
 
 
@@ -66,6 +66,14 @@ async def let_a_lease_pass(world: World) -> None:
 
 async def has_status(world: World, job_id: str, *states: JobStatus) -> bool:
     return (await world.facts(job_id)).status in states
+
+
+async def until_completed(world: World, shop: Shop, job_id: str) -> None:
+    """Ring until the job has ended well."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not await has_status(world, job_id, JobStatus.COMPLETED):
+            shop.bell.ring()
+            await asyncio.sleep(0.05)
 
 
 async def test_a_job_comes_to_its_end_and_redis_shows_it(world: World, shop: Shop, valkey: Valkey) -> None:
@@ -160,10 +168,7 @@ async def test_redis_killed_in_mid_run_loses_and_doubles_nothing(
             valkey.start()
         await let_a_lease_pass(world)
         for job_id in jobs:
-            async with asyncio.timeout(60):
-                while not await has_status(world, job_id, JobStatus.COMPLETED):
-                    shop.bell.ring()
-                    await asyncio.sleep(0.05)
+            await until_completed(world, shop, job_id)
         for job_id in jobs:
             assert len(world.said(job_id)) == 1
         await until(lambda: shop.worker.engine.trouble() is None)
@@ -185,10 +190,7 @@ async def test_a_redis_that_is_full_in_mid_run_loses_and_doubles_nothing(
         valkey.ask("CONFIG", "SET", "maxmemory", "0")
         await let_a_lease_pass(world)
         for job_id in jobs:
-            async with asyncio.timeout(60):
-                while not await has_status(world, job_id, JobStatus.COMPLETED):
-                    shop.bell.ring()
-                    await asyncio.sleep(0.05)
+            await until_completed(world, shop, job_id)
             assert len(world.said(job_id)) == 1
         await until(lambda: shop.worker.engine.trouble() is None)
 
@@ -203,10 +205,7 @@ async def test_a_job_that_redis_does_not_take_waits_and_keeps_its_turn(
         shop.bell.ring()
         await until(lambda: shop.worker.engine.trouble() is not None)
         valkey.start()
-        async with asyncio.timeout(60):
-            while not await has_status(world, job_id, JobStatus.COMPLETED):
-                shop.bell.ring()
-                await asyncio.sleep(0.05)
+        await until_completed(world, shop, job_id)
     assert len(world.said(job_id)) == 1
 
 

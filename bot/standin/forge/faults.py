@@ -4,7 +4,10 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
+"""What GitHub's own bodies are; a `Reply` with one has it among its headers."""
 
 
 @dataclass(frozen=True, slots=True)

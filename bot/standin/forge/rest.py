@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bot.standin.forge import auth, refusals
 from bot.standin.forge.call import Answer, Call, Route
+from bot.standin.forge.faults import JSON
 from bot.standin.forge.gate import Gate
 from bot.standin.forge.plumbing import GitRefused
 from bot.standin.forge.record import Exchange
@@ -18,7 +19,6 @@ from bot.standin.forge.state import Repository
 
 # https://docs.github.com/rest/about-the-rest-api/api-versions
 API_VERSIONS = ("2022-11-28", "2026-03-10")
-_JSON = "application/json; charset=utf-8"
 _HOURLY_REQUESTS = 5000  # https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
 
 
@@ -118,7 +118,7 @@ class Rest:
             headers["X-Accepted-GitHub-Permissions"] = needs
         body = _encode(answer.body)
         if body is not None:
-            headers["Content-Type"] = _JSON
+            headers |= JSON
         return web.Response(status=answer.status, body=body, headers={**headers, **answer.headers})
 
 
