@@ -65,6 +65,7 @@ def _origin_of(found: RowMapping) -> Origin:
         head_sha=found[job_origins.c.head_sha],
         confidence=found[job_origins.c.confidence],
         delivery_id=found[job_origins.c.delivery_id],
+        continues_id=found[job_origins.c.continues_id],
     )
 
 

@@ -226,6 +226,7 @@ def _origin_row(origin: Origin) -> Json:
         "head_sha": origin.head_sha,
         "snapshot": snapshot_to_json(origin.snapshot),
         "confidence": origin.confidence,
+        "continues_id": origin.continues_id,
     }
 
 

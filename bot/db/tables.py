@@ -1,6 +1,7 @@
 """Every table in one place: importing this module fills `metadata`."""
 
 from bot.db.columns import OWN_SCHEMA, metadata
+from bot.db.run_tables import job_messages, job_steps, ledger, verifications
 from bot.db.seed_tables import (
     agent_artifacts,
     agent_feedback,
@@ -24,10 +25,7 @@ from bot.db.work_tables import (
     events,
     job_origins,
     job_runs,
-    job_steps,
-    ledger,
     operations,
-    verifications,
     workers,
 )
 
@@ -45,6 +43,7 @@ __all__ = [
     "github_accounts",
     "github_limits",
     "installations",
+    "job_messages",
     "job_origins",
     "job_runs",
     "job_steps",

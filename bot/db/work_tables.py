@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text, text
 from sqlalchemy.sql import ClauseElement
 
 from bot.db.columns import (
@@ -23,10 +23,8 @@ from bot.domain.enums import (
     OperationKind,
     OperationState,
     Phase,
-    StepKind,
     ThreadKind,
     Tier,
-    When,
 )
 
 ZERO = text("0")
@@ -168,28 +166,14 @@ job_origins = Table(
     Column("headSha", Text, key="head_sha"),
     Column("snapshot", JSON_VALUE, nullable=False),
     Column("confidence", Float),
+    # What the model's look at the request came to, and the job whose conversation this one goes on with.
+    Column("triage", JSON_VALUE),
+    Column("continuesId", Text, key="continues_id"),
     Index("job_origins_triggerKey_key", "trigger_key", unique=True),
     Index("job_origins_openKey_key", "open_key", unique=True),
     Index(None, "write_key"),
     Index(None, "delivery_id"),
     Index(None, "repository_id", "number"),
-    schema=OWN_SCHEMA,
-)
-
-job_steps = Table(
-    "job_steps",
-    metadata,
-    text_id(),
-    job_reference(),
-    Column("fence", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("kind", word(StepKind), nullable=False),
-    Column("content", JSON_VALUE, nullable=False),
-    Column("checkpoint", JSON_VALUE),
-    Column("model", Text),
-    Column("costMicroUsd", BigInteger, key="cost_micro_usd", nullable=False, server_default=ZERO),
-    created_at(),
-    Index("job_steps_jobId_fence_number_kind_key", "job_id", "fence", "number", "kind", unique=True),
     schema=OWN_SCHEMA,
 )
 
@@ -231,50 +215,6 @@ WAITING_MAIL: Final = (
 )
 """What belongs to no run and is not at its end: in an index of its own (see `bot.db.mail`)."""
 _index_of(text(WAITING_MAIL), "operations_mail_idx", operations.c.installation_id, operations.c.id)
-
-verifications = Table(
-    "verifications",
-    metadata,
-    text_id(),
-    job_reference(),
-    Column("fence", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("when", word(When), nullable=False),
-    Column("command", Text, nullable=False),
-    Column("exitCode", Integer, key="exit_code"),
-    Column("durationMs", Integer, key="duration_ms", nullable=False),
-    Column("sha", Text, nullable=False),
-    Column("tier", word(Tier), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("output", Text, nullable=False),
-    created_at(),
-    Index("verifications_jobId_fence_when_position_key", "job_id", "fence", "when", "position", unique=True),
-    schema=OWN_SCHEMA,
-)
-
-ledger = Table(
-    "ledger",
-    metadata,
-    text_id(),
-    job_reference(),
-    Column(
-        "organizationId",
-        Text,
-        ForeignKey("organizations.id", ondelete="RESTRICT", onupdate="CASCADE"),
-        key="organization_id",
-        nullable=False,
-    ),
-    Column("model", Text, nullable=False),
-    Column("reservedMicroUsd", BigInteger, key="reserved_micro_usd", nullable=False),
-    Column("settledMicroUsd", BigInteger, key="settled_micro_usd"),
-    Column("usage", JSON_VALUE),
-    Column("isSettled", Boolean, key="is_settled", nullable=False),
-    Column("settledAt", UtcTimestamp, key="settled_at"),
-    created_at(),
-    Index(None, "job_id"),
-    Index(None, "organization_id", "created_at"),
-    schema=OWN_SCHEMA,
-)
 
 events = Table(
     "events",

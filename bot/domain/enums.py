@@ -201,3 +201,10 @@ class StepKind(StrEnum):
     PROMPT = "prompt"
     TURN = "turn"
     TOOLS = "tools"
+
+
+class Purpose(StrEnum):
+    """What a model call was paid for."""
+
+    TURN = "turn"
+    TRIAGE = "triage"

@@ -65,7 +65,8 @@ class Origin:
 
     `trigger_key` is unique for ever (repository:number:verb:comment id, or label and the
     issue's `updated_at`); `open_key` (repository:number:verb) is unique while the job is open.
-    `delivery_id` is our id of the delivery that asked, where one did.
+    `delivery_id` is our id of the delivery that asked, where one did; `continues_id` the job whose
+    conversation this one goes on with.
     """
 
     repository_id: int
@@ -81,6 +82,7 @@ class Origin:
     head_sha: str | None = None
     confidence: float | None = None
     delivery_id: str | None = None
+    continues_id: str | None = None
 
     @property
     def open_key(self) -> str:
@@ -144,13 +146,18 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One request to the Messages API; `messages`, `system` and `tools` in its JSON form."""
+    """One request to the Messages API; `messages`, `system` and `tools` in its JSON form.
+
+    With an `output_schema` (JSON Schema) the answer is asked for as JSON of that shape; a server that
+    cannot do that may still answer in words, so whoever asks reads the answer with care.
+    """
 
     model: str
     system: list[Json]
     tools: list[Json]
     messages: list[Json]
     max_tokens: int
+    output_schema: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +221,21 @@ class SandboxStatus:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryConfig:
-    """What `.github/issuewright.yml` of the default branch says."""
+    """What `.github/issuewright.yml` of the default branch says.
+
+    `prepare`: commands that make the tree ready for `verify`; `exclude`: globs of paths the model never sees.
+    """
 
     verify: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     problems: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A comment that an authorized person wrote in the thread of an open job."""
+
+    id: str
+    login: str
+    text: str
