@@ -80,8 +80,8 @@ def _check_fields(body: dict[str, Any]) -> None:
             raise invalid(f"`{name}` is not supported on this model")
     for name in sorted(set(body) - FIELDS):
         raise invalid(f"{name}: Extra inputs are not permitted")
-    if body.get("stream"):
-        raise invalid("stream: this stand-in answers in one piece only")
+    if not isinstance(body.get("stream", False), bool):
+        raise invalid("stream: Input should be a valid boolean")
 
 
 def _check_limits(body: dict[str, Any]) -> None:

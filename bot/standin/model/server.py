@@ -1,17 +1,17 @@
 """The server: `POST /v1/messages` by script, and `/_model/*` to look at it and to change its script."""
 
-import asyncio
 import hashlib
 import json
 from typing import Any
 
 from aiohttp import web
 
-from bot.standin.model import rules, script
-from bot.standin.model.faults import Fault, Schedule
+from bot.standin.model import rules, script, sending
+from bot.standin.model.faults import Schedule
 from bot.standin.model.models import MODELS
 from bot.standin.model.refusal import Refusal, invalid
 from bot.standin.model.script import Book, Json, ScriptError, Turn
+from bot.standin.model.sending import Answer
 from bot.standin.model.usage import PrefixCache, prompt_tokens
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -92,11 +92,11 @@ class ModelServer:
         self._check_state(body, chosen, index, text)
         turn = chosen.turn(index, text)
         message = self._message(body, turn, f"{chosen.name}:{index}")
-        fault = self._schedule.next(index)
-        if fault is None:
-            return web.json_response(message, headers={"request-id": record["id"]})
-        record["fault"] = fault.kind
-        return await _broken(request, fault, message, record)
+        fault = self._schedule.next(index, chosen.name)
+        if fault is not None:
+            record["fault"] = fault.kind
+        answer = Answer.of(message, is_stream=body.get("stream") is True)
+        return await sending.send(request, answer, fault, record)
 
     def _check_state(self, body: Json, chosen: script.Script, index: int, text: str) -> None:
         """Refuse what depends on the model or on earlier answers: size, prefill, changed thinking."""
@@ -175,40 +175,3 @@ def _check_thinking(body: Json) -> None:
         for position, block in enumerate(content):
             if block["type"] == "thinking" and block["signature"] != script.signature(block["thinking"]):
                 raise invalid(f"messages.{index}.content.{position}: Invalid `signature` in `thinking` block")
-
-
-async def _broken(request: web.Request, fault: Fault, message: Json, record: Json) -> web.StreamResponse:
-    """Answer with *fault* in place of *message*."""
-    headers = {"request-id": record["id"]}
-    if fault.kind == "status":
-        record["status"] = fault.status
-        if fault.retry_after is not None:
-            headers["retry-after"] = str(fault.retry_after)
-        answer = Refusal(fault.status, fault.type, fault.message).body(record["id"])
-        if fault.code is not None:
-            answer["error"]["details"] = {"error_code": fault.code}
-        return web.json_response(answer, status=fault.status, headers=headers)
-    if fault.kind == "nonsense":
-        return web.Response(
-            text="<html><body>It works!</body></html>", content_type="text/html", headers=headers
-        )
-    if fault.kind == "empty":
-        return web.json_response({**message, "content": [], "stop_reason": "end_turn"}, headers=headers)
-    return await _interrupted(request, fault, message, headers)
-
-
-async def _interrupted(
-    request: web.Request, fault: Fault, message: Json, headers: dict[str, str]
-) -> web.StreamResponse:
-    """Promise a whole answer, send half of it (`truncate`) or nothing, and close the connection."""
-    whole = json.dumps(message).encode()
-    if fault.kind == "hang":
-        await asyncio.sleep(fault.seconds)
-    response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
-    response.content_length = len(whole)
-    if fault.kind == "truncate":
-        await response.prepare(request)
-        await response.write(whole[: len(whole) // 2])
-    if request.transport is not None:
-        request.transport.abort()
-    return response
