@@ -28,4 +28,8 @@ def result(end: Ended, effects: Effects, *, last_text: str, steps: int, cost_usd
         summary=end.words,
         steps=steps,
         cost_usd=cost_usd,
+        question=effects.question,
+        review=effects.review,
+        labels=effects.labels,
+        duplicate=effects.duplicate,
     )

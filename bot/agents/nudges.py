@@ -3,8 +3,8 @@
 MAX_CALLS_A_TURN = 30
 
 NO_CALL = (
-    "Your turn had no tool call. Go on with the tools; when you are done call propose_change or "
-    "post_analysis, then finish. If you cannot go on, call give_up."
+    "Your turn had no tool call. Go on with the tools; when you are done give your result with the tool "
+    "that is meant for it, then call finish. If you cannot go on, call give_up."
 )
 CUT_CALL = "Your answer was cut at its length limit, so this call was not run. Make a smaller call."
 CUT_TEXT = "Your answer was cut at its length limit. Be brief and use the tools."
