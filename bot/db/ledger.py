@@ -1,49 +1,78 @@
-"""Money: reserved before each model call, settled after it; an unsettled row counts at its maximum."""
+"""Money: reserved before each model call, settled after it; an unsettled row counts at its maximum.
 
+Each call counts for the day and the minute in which it was reserved. Who reserves has its organization's
+turn, so that no two calls are let pass by the same last dollar.
+"""
+
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, Select, case, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.db import jobs
 from bot.db.scope import within
-from bot.db.tables import agent_jobs, job_runs, ledger
+from bot.db.tables import ledger
+from bot.db.turns import take_turn
+from bot.domain import budget
+from bot.domain.budget import Budgets, Spent, Standing, Sums
+from bot.domain.enums import Purpose
 from bot.domain.ids import new_id
-from bot.domain.values import Json, Scope
+from bot.domain.values import ClaimedJob, Scope, Usage
+
+__all__ = ["Call", "Spent", "affordable", "reserve", "settle", "spent_by_job", "standing"]
+
+AMOUNT: Final[ColumnElement[int]] = func.coalesce(ledger.c.settled_micro_usd, ledger.c.reserved_micro_usd)
+"""What a row counts, in micro-USD: its cost once that is known, else the most that it can be."""
+_ALL: Final = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model call that is about to be made: the most that it can cost, and the most tokens it can use."""
+
+    model: str
+    purpose: Purpose
+    micro_usd: int
+    tokens: int
 
 
 async def reserve(
-    scope: Scope,
-    connection: AsyncConnection,
-    job_id: str,
-    model: str,
-    *,
-    micro_usd: int,
-    limit_micro_usd: int,
-    now: datetime,
-) -> str | None:
-    """Reserve *micro_usd* for one call of the job; None when its limit would be passed.
+    scope: Scope, connection: AsyncConnection, job: ClaimedJob, call: Call, limits: Budgets, *, now: datetime
+) -> str:
+    """Set the money for one call aside, under this owner's fence; gives the id of the row.
 
-    The job's run is locked first: of two reservations at once the second counts the first.
+    Twice is two calls. Of two at once in one organization the second counts the first. The transaction
+    must not have locked any row before.
 
     Raises:
-        NoResultFound: There is no such job in scope.
+        BudgetExceeded: A limit does not cover the call; nothing is written.
+        RetryLater: Too much was spent within the last minute, by whomever; nothing is written.
+        LeaseLost: Another worker owns the job.
+        LookupError: The job is outside the scope.
     """
-    run = (
-        select(job_runs.c.job_id)
-        .join(agent_jobs, agent_jobs.c.id == job_runs.c.job_id)
-        .where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
-    )
-    (await connection.execute(run.with_for_update(of=job_runs))).scalar_one()
-    if await spent_by_job(scope, connection, job_id) + micro_usd > limit_micro_usd:
-        return None
+    await take_turn(connection, f"{_ALL}:{job.organization_id}")
+    sums = await _sums_for(connection, job, limits, now)
+    if limits.minute and sums.minute + call.micro_usd > limits.minute // 2:
+        # Far from the limit nobody waits for another organization; what is let pass there in one instant
+        # would have to be half of the limit.
+        await take_turn(connection, _ALL)
+        sums = replace(sums, **(await _one(connection, _minute(now))))
+    budget.check_call(sums, Spent(call.micro_usd, call.tokens), limits, now=now)
+    await jobs.own(scope, connection, job)
     row_id = new_id(now)
     await connection.execute(
         insert(ledger).values(
             id=row_id,
-            job_id=job_id,
-            organization_id=scope.organization_id,
-            model=model,
-            reserved_micro_usd=micro_usd,
+            job_id=job.id,
+            organization_id=job.organization_id,
+            actor_id=job.origin.actor.id,
+            repository_id=job.repository.id,
+            purpose=call.purpose,
+            model=call.model,
+            reserved_micro_usd=call.micro_usd,
+            tokens=call.tokens,
             is_settled=False,
             created_at=now,
         )
@@ -52,21 +81,122 @@ async def reserve(
 
 
 async def settle(
-    scope: Scope, connection: AsyncConnection, row_id: str, *, micro_usd: int, usage: Json, now: datetime
+    scope: Scope, connection: AsyncConnection, row_id: str, *, micro_usd: int, usage: Usage, now: datetime
 ) -> None:
-    """Replace a reservation by what the call really cost; the first settlement stays."""
+    """Replace a reservation by what the call really cost and used; the first settlement stays."""
+    used = asdict(usage)
     await connection.execute(
         update(ledger)
         .where(ledger.c.id == row_id, ledger.c.is_settled.is_(False), within(scope, ledger))
-        .values(settled_micro_usd=micro_usd, usage=usage, is_settled=True, settled_at=now)
-    )
-
-
-async def spent_by_job(scope: Scope, connection: AsyncConnection, job_id: str) -> int:
-    """Micro-USD of one job: settled calls at their cost, interrupted ones at their reservation."""
-    total = await connection.scalar(
-        select(func.sum(func.coalesce(ledger.c.settled_micro_usd, ledger.c.reserved_micro_usd))).where(
-            ledger.c.job_id == job_id, within(scope, ledger)
+        .values(
+            settled_micro_usd=micro_usd,
+            tokens=sum(used.values()),
+            usage=used,
+            is_settled=True,
+            settled_at=now,
         )
     )
-    return int(total or 0)
+
+
+async def spent_by_job(scope: Scope, connection: AsyncConnection, job_id: str) -> Spent:
+    """What all attempts of one job have used: settled calls as billed, interrupted ones at their maximum."""
+    found = await _one(connection, _job(job_id).where(within(scope, ledger)))
+    return Spent(found["job_micro_usd"], found["job_tokens"])
+
+
+async def affordable(
+    scope: Scope,
+    connection: AsyncConnection,
+    job: ClaimedJob,
+    least_micro_usd: int,
+    limits: Budgets,
+    now: datetime,
+) -> None:
+    """Let a job pass whose budgets cover a call of *least_micro_usd*; nothing is reserved.
+
+    Asked before any work, so that a job which could ask the model nothing ends at once. `reserve` decides
+    anew before each call.
+
+    Raises:
+        BudgetExceeded: A limit does not cover it.
+        RetryLater: Too much was spent within the last minute, by whomever.
+        LookupError: The job is outside the scope.
+    """
+    if scope.organization_id not in (None, job.organization_id):
+        raise LookupError(job.id)
+    sums = await _sums_for(connection, job, limits, now)
+    budget.check_call(sums, Spent(least_micro_usd), limits, now=now)
+
+
+async def standing(
+    scope: Scope,
+    connection: AsyncConnection,
+    *,
+    actor_id: int,
+    repository_id: int,
+    limits: Budgets,
+    now: datetime,
+) -> Standing:
+    """How each budget of the scope's organization stands for one person in one repository.
+
+    Raises:
+        ValueError: The scope is no organization's.
+    """
+    if scope.organization_id is None:
+        message = "budgets are an organization's"
+        raise ValueError(message)
+    above = _above(scope.organization_id, actor_id, repository_id, budget.month_start(now), now)
+    found = await _one(connection, above) | await _one(connection, _minute(now))
+    return budget.standing(Sums(**found), limits, now=now)
+
+
+async def _sums_for(connection: AsyncConnection, job: ClaimedJob, limits: Budgets, now: datetime) -> Sums:
+    """All sums that a call of *job* counts for, by one question."""
+    since = budget.month_start(now) if limits.organization_month else budget.day_start(now)
+    above = _above(job.organization_id, job.origin.actor.id, job.repository.id, since, now).subquery()
+    minute, own = _minute(now).subquery(), _job(job.id).subquery()
+    found = await _one(
+        connection, select(above, minute, own).join_from(above, minute, true()).join(own, true())
+    )
+    spent = Spent(found.pop("job_micro_usd"), found.pop("job_tokens"))
+    return Sums(job=spent, **found)
+
+
+def _above(
+    organization_id: str, actor_id: int, repository_id: int, since: datetime, now: datetime
+) -> Select[*tuple[Any, ...]]:
+    """An organization's calls since *since*, with its day's, a person's and a repository's among them."""
+    is_today = ledger.c.created_at >= budget.day_start(now)
+    return select(
+        _total(AMOUNT).label("organization_month"),
+        _total(AMOUNT, is_today).label("organization_day"),
+        _total(AMOUNT, is_today & (ledger.c.repository_id == repository_id)).label("repository_day"),
+        _total(AMOUNT, is_today & (ledger.c.actor_id == actor_id)).label("user_day"),
+    ).where(ledger.c.organization_id == organization_id, ledger.c.created_at >= since)
+
+
+def _minute(now: datetime) -> Select[*tuple[Any, ...]]:
+    """What everybody spent within the last minute."""
+    oldest = func.min(ledger.c.created_at).label("oldest_in_minute")
+    recent = ledger.c.created_at > now - budget.MINUTE
+    return select(_total(AMOUNT).label("minute"), oldest).where(recent)
+
+
+def _job(job_id: str) -> Select[*tuple[Any, ...]]:
+    """What one job has used."""
+    used = _total(ledger.c.tokens).label("job_tokens")
+    return select(_total(AMOUNT).label("job_micro_usd"), used).where(ledger.c.job_id == job_id)
+
+
+def _total(amount: ColumnElement[int], condition: ColumnElement[bool] | None = None) -> ColumnElement[int]:
+    """The sum of *amount*, of the rows that fit *condition*; 0 of none."""
+    return func.coalesce(func.sum(amount if condition is None else case((condition, amount), else_=0)), 0)
+
+
+async def _one(connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> dict[str, Any]:
+    """The one row by its labels; sums, which Postgres gives as decimals, as whole numbers."""
+    row = (await connection.execute(statement)).mappings().one()
+    return {
+        key: value if value is None or isinstance(value, datetime) else int(value)
+        for key, value in row.items()
+    }

@@ -1,28 +1,105 @@
 """Budget arithmetic: whole micro-USD, checked against what the next call can cost at most."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
+from enum import StrEnum
+from typing import Final
 
-from bot.errors import IssuewrightError
+from bot.domain.enums import Cause
+from bot.errors import Permanent, RetryLater
 
 MICRO_USD_PER_USD = 1_000_000
+MINUTE: Final = timedelta(seconds=60)
+"""How far back the breaker looks."""
 
 
-class BudgetExceeded(IssuewrightError):
-    """The next call could break a limit, so it is not made; `limit` says which in words."""
+class BudgetKind(StrEnum):
+    """What a limit is for: the field of `Budgets` that holds it."""
+
+    ORGANIZATION_MONTH = "organization_month"
+    ORGANIZATION_DAY = "organization_day"
+    REPOSITORY_DAY = "repository_day"
+    USER_DAY = "user_day"
+    JOB = "job"
+    MINUTE = "minute"
+
+    @property
+    def setting(self) -> str:
+        """The environment variable by which the operator changes the limit."""
+        return f"ISSUEWRIGHT_BUDGET_{self.name}_USD"
+
+    @property
+    def words(self) -> str:
+        """What the limit is for, as people read it."""
+        return _WORDS[self]
+
+
+_WORDS: Final = {
+    BudgetKind.ORGANIZATION_MONTH: "this organization's month",
+    BudgetKind.ORGANIZATION_DAY: "this organization's day",
+    BudgetKind.REPOSITORY_DAY: "this repository's day",
+    BudgetKind.USER_DAY: "this person's day",
+    BudgetKind.JOB: "this job",
+    BudgetKind.MINUTE: "one minute of all jobs together",
+}
+# Of several that are used up, the one that stays so for longest is told.
+_LASTING: Final = tuple(kind for kind in BudgetKind if kind is not BudgetKind.MINUTE)
+
+
+class BudgetExceeded(Permanent):
+    """The next call could break a limit, so it is not made; `limit` says which in words.
+
+    The message names the amounts; `public` is the same without them, for a thread that anybody reads.
+    """
 
     def __init__(
-        self, limit: str, *, spent_micro_usd: int, reserve_micro_usd: int, limit_micro_usd: int
+        self,
+        limit: str,
+        *,
+        spent_micro_usd: int,
+        reserve_micro_usd: int,
+        limit_micro_usd: int,
+        resets_at: datetime | None = None,
+        remedy: str = "",
     ) -> None:
-        """Keep the numbers for the report."""
+        """Keep the numbers for the report; *resets_at* is when the budget begins anew, if it does."""
+        ending = _ending(resets_at, remedy)
         super().__init__(
             f"The budget of {usd_text(limit_micro_usd)} for {limit} does not cover the next model call: "
             f"{usd_text(spent_micro_usd)} spent or reserved, up to {usd_text(reserve_micro_usd)} needed."
+            f"{ending}",
+            cause=Cause.BUDGET,
         )
         self.limit = limit
         self.spent_micro_usd = spent_micro_usd
         self.reserve_micro_usd = reserve_micro_usd
         self.limit_micro_usd = limit_micro_usd
+        self.resets_at = resets_at
+        self.public = f"The budget for {limit} does not cover the next model call.{ending}"
+
+
+class TokensExceeded(BudgetExceeded):
+    """The cap on tokens that a job has whose model has no known price; no money is involved."""
+
+    def __init__(self, *, spent_tokens: int, reserve_tokens: int, limit_tokens: int) -> None:
+        """Keep the numbers in the message."""
+        super().__init__("this job", spent_micro_usd=0, reserve_micro_usd=0, limit_micro_usd=0)
+        self.public = (
+            f"The limit of {limit_tokens:,} tokens for this job does not cover the next model call: "
+            f"{spent_tokens:,} used or reserved, up to {reserve_tokens:,} needed (the model has no price). "
+            f"{_RAISED_BY} `limits.tokens` of the agent, or the model's price in AGENT_MODELS_FILE."
+        )
+        self.args = (self.public,)
+
+
+_RAISED_BY: Final = "Whoever runs Issuewright can raise it:"
+
+
+def _ending(resets_at: datetime | None, remedy: str) -> str:
+    """When the budget begins anew, and what raises it."""
+    anew = f" It begins anew on {resets_at:%Y-%m-%d at %H:%M} UTC." if resets_at else ""
+    return anew + (f" {_RAISED_BY} {remedy}." if remedy else "")
 
 
 def micro_usd(usd: float) -> int:
@@ -97,3 +174,143 @@ class Account:
             settled_micro_usd=self.settled_micro_usd + actual_micro_usd,
             reserved_micro_usd=self.reserved_micro_usd - reserved_micro_usd,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Limits in whole micro-USD; 0: none. Days and months are those of UTC.
+
+    `user_day`, `repository_day` and `organization_*` are counted within one organization; `minute` is
+    counted over everything, and `job_tokens` caps a job whose model has no price.
+    """
+
+    job: int = 0
+    user_day: int = 0
+    repository_day: int = 0
+    organization_day: int = 0
+    organization_month: int = 0
+    minute: int = 0
+    job_tokens: int = 0
+
+    def of(self, kind: BudgetKind) -> int:
+        """The limit of one kind, in micro-USD; 0: none."""
+        return int(getattr(self, kind.value))
+
+    def for_agent(self, *, cost_micro_usd: int, tokens: int, has_price: bool) -> "Budgets":
+        """The same for a job of an agent that has limits of its own: of two for the job the smaller.
+
+        *tokens* counts only where the model has no price, for there money bounds nothing.
+        """
+        job = min(filter(None, (self.job, cost_micro_usd)), default=0)
+        return replace(self, job=job, job_tokens=0 if has_price else tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one job has used: settled calls, and what open or interrupted ones can use at most."""
+
+    micro_usd: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What is spent or reserved, in micro-USD, by everything that a call would count for.
+
+    `oldest_in_minute` is the instant of the oldest call of the last 60 s.
+    """
+
+    job: Spent = Spent()
+    user_day: int = 0
+    repository_day: int = 0
+    organization_day: int = 0
+    organization_month: int = 0
+    minute: int = 0
+    oldest_in_minute: datetime | None = None
+
+    def of(self, kind: BudgetKind) -> int:
+        """The sum of one kind, in micro-USD."""
+        return self.job.micro_usd if kind is BudgetKind.JOB else int(getattr(self, kind.value))
+
+
+def check_call(sums: Sums, needed: Spent, limits: Budgets, *, now: datetime) -> None:
+    """Let a call pass that can use *needed* at most; every limit is decided here.
+
+    Raises:
+        BudgetExceeded: A limit does not cover it; of several the one that lasts longest.
+        RetryLater: Too much was spent within the last minute: the same call may pass later.
+    """
+    for kind in _LASTING:
+        _check(kind, sums.of(kind), needed.micro_usd, limits, now)
+    if limits.job_tokens and sums.job.tokens + needed.tokens > limits.job_tokens:
+        raise TokensExceeded(
+            spent_tokens=sums.job.tokens, reserve_tokens=needed.tokens, limit_tokens=limits.job_tokens
+        )
+    # What is above the limit by itself would wait for ever.
+    _check(BudgetKind.MINUTE, 0, needed.micro_usd, limits, now)
+    if limits.minute and sums.minute + needed.micro_usd > limits.minute:
+        oldest = sums.oldest_in_minute or now
+        raise RetryLater(
+            f"The breaker of {usd_text(limits.minute)} for {BudgetKind.MINUTE.words} holds all jobs up: "
+            f"{usd_text(sums.minute)} spent or reserved, up to {usd_text(needed.micro_usd)} needed",
+            after_seconds=max((oldest + MINUTE - now).total_seconds(), 0.0),
+            cause=Cause.BUDGET,
+            is_away=True,
+        )
+
+
+def _check(kind: BudgetKind, spent: int, needed: int, limits: Budgets, now: datetime) -> None:
+    """One limit; a call that can cost nothing passes wherever nothing is over the limit."""
+    limit = limits.of(kind)
+    if limit and spent + needed > limit:
+        by_agent = " or `limits.cost_usd` of the agent" if kind is BudgetKind.JOB else ""
+        raise BudgetExceeded(
+            kind.words,
+            spent_micro_usd=spent,
+            reserve_micro_usd=needed,
+            limit_micro_usd=limit,
+            resets_at=resets_at(kind, now),
+            remedy=f"{kind.setting}{by_agent}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One budget as it stands: micro-USD spent or reserved, the limit (0: none), when it begins anew."""
+
+    kind: BudgetKind
+    spent_micro_usd: int
+    limit_micro_usd: int
+    resets_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How every budget stands that a person's next job in a repository would count for."""
+
+    lines: tuple[Line, ...]
+
+
+def standing(sums: Sums, limits: Budgets, *, now: datetime) -> Standing:
+    """The budgets above a job, with what is spent of each."""
+    kinds = (kind for kind in BudgetKind if kind is not BudgetKind.JOB)
+    return Standing(tuple(Line(kind, sums.of(kind), limits.of(kind), resets_at(kind, now)) for kind in kinds))
+
+
+def day_start(now: datetime) -> datetime:
+    """The first instant of UTC's day."""
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_start(now: datetime) -> datetime:
+    """The first instant of UTC's month."""
+    return day_start(now).replace(day=1)
+
+
+def resets_at(kind: BudgetKind, now: datetime) -> datetime | None:
+    """When a budget of this kind begins anew; None for a job and for the breaker."""
+    if kind is BudgetKind.ORGANIZATION_MONTH:
+        return month_start(month_start(now) + timedelta(days=31))
+    if kind in {BudgetKind.JOB, BudgetKind.MINUTE}:
+        return None
+    return day_start(now) + timedelta(days=1)

@@ -8,9 +8,9 @@ from bot.db import ledger, transcript
 from bot.db.database import Database
 from bot.db.transcript import Step
 from bot.domain import budget
-from bot.domain.budget import BudgetExceeded
+from bot.domain.budget import Budgets
 from bot.domain.clock import Clock
-from bot.domain.enums import LogLevel, StepKind
+from bot.domain.enums import LogLevel, Purpose, StepKind
 from bot.domain.values import ClaimedJob, Json, ModelReply, Scope, Usage
 
 _DEBUG_KINDS: Final = frozenset({LoopEventKind.TURN})
@@ -59,26 +59,12 @@ class JobRecord:
 
         Raises:
             BudgetExceeded: The job's limit does not cover it.
+            LeaseLost: Another worker owns the job.
         """
+        call = ledger.Call(self.model, Purpose.TURN, micro_usd, tokens=0)
+        limits = Budgets(job=self.limit_micro_usd)
         async with self.database.write() as connection:
-            row_id = await ledger.reserve(
-                self._scope,
-                connection,
-                self.job.id,
-                self.model,
-                micro_usd=micro_usd,
-                limit_micro_usd=self.limit_micro_usd,
-                now=self.clock.now(),
-            )
-            spent = await ledger.spent_by_job(self._scope, connection, self.job.id)
-        if row_id is None:
-            raise BudgetExceeded(
-                "this job",
-                spent_micro_usd=spent,
-                reserve_micro_usd=micro_usd,
-                limit_micro_usd=self.limit_micro_usd,
-            )
-        return row_id
+            return await ledger.reserve(self._scope, connection, self.job, call, limits, now=self.clock.now())
 
     async def settle(self, reservation_id: str, usage: Usage, micro_usd: int, /) -> None:
         """Replace a reservation by what the call cost."""
@@ -88,7 +74,7 @@ class JobRecord:
                 connection,
                 reservation_id,
                 micro_usd=micro_usd,
-                usage={name: getattr(usage, name) for name in Usage.__slots__},
+                usage=usage,
                 now=self.clock.now(),
             )
 

@@ -165,7 +165,7 @@ class Work:
             ledger=record,
             clock=self.clock,
             observe=record.observe,
-            spent_micro_usd=spent,
+            spent_micro_usd=spent.micro_usd,
             backoff_seconds=self.backoff_seconds,
         )
         changes = await host.changes()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from bot.db import figures, jobs, ledger, operations, pauses, submit
+from bot.db import figures, jobs, operations, pauses, submit
 from bot.db.database import Database
 from bot.db.operations import Frozen
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
@@ -17,6 +17,7 @@ from bot.domain.enums import Cause, JobStatus, OperationKind, PauseKind
 from bot.domain.values import Scope, Snapshot
 from bot.runner.freezing import branch_of
 from tests.cli.conftest import Operate
+from tests.db import money
 from tests.db.rows import SYSTEM, claim, make_job, make_tenant, origin, states, submission
 from tests.db.runs import end_job
 
@@ -150,14 +151,10 @@ async def test_the_filter_paused_means_what_the_metric_counts(
 async def test_the_story_of_a_job_is_told_whole(operate: Operate, database: Database) -> None:
     tenant = await make_tenant(database)
     job = await claim(database, await a_job(database, tenant), now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    await money.reserve(database, job, 250_000, now=now)
+    await money.settle(database, job, await money.reserve(database, job, 500_000, now=now), 100_000)
     async with database.write() as connection:
-        now = datetime.now(UTC)
-        for micro_usd in (250_000, 500_000):
-            row = await ledger.reserve(
-                tenant.scope, connection, job.id, "m1", micro_usd=micro_usd, limit_micro_usd=10**7, now=now
-            )
-        assert row is not None
-        await ledger.settle(tenant.scope, connection, row, micro_usd=100_000, usage={}, now=now)
         await operations.freeze(
             tenant.scope,
             connection,

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, insert, update
 
 from bot.config import Secret
-from bot.db import deliveries, ledger, pauses
+from bot.db import deliveries, pauses
 from bot.db.database import Database
 from bot.db.deliveries import IncomingDelivery
 from bot.db.tables import agent_jobs, chores, installations, job_runs, workers
@@ -24,7 +24,8 @@ from bot.web.app import make_app
 from bot.web.deps import WebDeps
 from bot.web.metrics import FRESH_SECONDS, Collection, _names_this_machine
 from bot.web.metrics_table import METRICS
-from tests.db.rows import NOW, SYSTEM, claim, make_job, make_tenant, stored
+from tests.db import money
+from tests.db.rows import NOW, SYSTEM, claim, make_job, make_tenant, start_job, stored
 from tests.db.runs import end_job
 from tests.fakes import ManualClock
 from tests.web.conftest import running
@@ -195,16 +196,12 @@ async def test_waits_and_durations_fall_into_their_buckets(scraper: Scraper, dat
 
 async def test_money_is_told_settled_reserved_and_of_today(scraper: Scraper, database: Database) -> None:
     tenant = await make_tenant(database)
-    job_id = (await make_job(database, tenant)).job_id
+    job = await start_job(database, tenant)
     yesterday = NOW - timedelta(days=1)
-    async with database.write() as connection:
-        for now, settled in ((yesterday, 1_000_000), (NOW, 250_000), (NOW, None)):
-            row = await ledger.reserve(
-                tenant.scope, connection, job_id, "m1", micro_usd=2_000_000, limit_micro_usd=10**9, now=now
-            )
-            assert row is not None
-            if settled is not None:
-                await ledger.settle(tenant.scope, connection, row, micro_usd=settled, usage={}, now=now)
+    for now, settled in ((yesterday, 1_000_000), (NOW, 250_000), (NOW, None)):
+        row = await money.reserve(database, job, 2_000_000, now=now)
+        if settled is not None:
+            await money.settle(database, job, row, settled)
     found = await scraper.figures()
     assert found["issuewright_model_calls_total"] == {("m1",): 3}
     assert found["issuewright_model_cost_usd_total"] == {("m1",): 1.25}
@@ -251,12 +248,9 @@ async def test_the_table_names_exactly_what_is_told(scraper: Scraper) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_label_cannot_forge_a_line(scraper: Scraper, database: Database) -> None:
     tenant = await make_tenant(database)
-    job_id = (await make_job(database, tenant)).job_id
+    job = await start_job(database, tenant)
     model = 'm"} 1\nissuewright_database_up 0\n\\'
-    async with database.write() as connection:
-        await ledger.reserve(
-            tenant.scope, connection, job_id, model, micro_usd=1, limit_micro_usd=10, now=NOW
-        )
+    await money.reserve(database, job, 1, model=model)
     found = await scraper.figures()
     assert found["issuewright_model_calls_total"] == {(model,): 1}
     assert found["issuewright_database_up"] == {(): 1}
