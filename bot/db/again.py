@@ -1,5 +1,6 @@
 """An ended job once more: a new AgentJob on the same AgentIssue, with the same origin."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,21 @@ from bot.db import submit
 from bot.db.scope import within
 from bot.db.submit import NAME, Submitted, Work
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
+from bot.domain.enums import Cause
 from bot.domain.states import FINAL_JOBS
-from bot.domain.values import Scope
+from bot.domain.values import Actor, Json, Scope
 from bot.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A person who asks in the thread, and whether the conversation goes on or begins anew."""
+
+    actor: Actor
+    comment_id: int
+    words: str
+    is_continued: bool
+    delivery_id: str | None = None
 
 
 async def again(
@@ -23,8 +36,11 @@ async def again(
     authority: str,
     trigger_key: str,
     now: datetime,
+    asked: Asked | None = None,
 ) -> Submitted:
     """Ask for the work of an ended job again, on the word of *authority*.
+
+    Who *asked* in the thread is whose job it is then; an operator's stays the first one's.
 
     The same *trigger_key* finds the job that it made the first time. Of two callers at one time the
     loser gets an IntegrityError, rolls back, and finds the winner's job when it calls again.
@@ -40,6 +56,8 @@ async def again(
     await _refuse_beside(connection, open_key)
     await submit.queue_issue(connection, found.issue_id, found.issue_status, now=now)
     source = {key: getattr(found, key) for key in job_origins.c.keys()}  # noqa: SIM118 (no mapping)
+    if asked is not None:
+        source |= _asked(asked, job_id, found.snapshot)
     return await submit.add_job(
         Scope(found.organization_id),
         connection,
@@ -51,6 +69,19 @@ async def again(
         authority=authority,
         now=now,
     )
+
+
+def _asked(asked: Asked, job_id: str, snapshot: Json) -> Json:
+    """What is another's in the origin of a job that a person asks for again."""
+    return {
+        "actor_id": asked.actor.id,
+        "actor_login": asked.actor.login,
+        "trigger": f"comment:{asked.comment_id}",
+        "comment_id": asked.comment_id,
+        "delivery_id": asked.delivery_id,
+        "continues_id": job_id if asked.is_continued else None,
+        "snapshot": {**snapshot, "words": asked.words or ("" if asked.is_continued else snapshot["words"])},
+    }
 
 
 async def _made_by(scope: Scope, connection: AsyncConnection, trigger_key: str) -> Submitted | None:
@@ -93,6 +124,39 @@ async def _job(scope: Scope, connection: AsyncConnection, job_id: str) -> Any:
             message = "this job is cancelled and still ending; ask again in a moment"
         raise UserError(message)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The newest job of a thread: whether it is open, and whether it ended with a question."""
+
+    job_id: str
+    verb: str
+    is_open: bool
+    has_asked: bool
+
+
+async def newest_of_thread(
+    scope: Scope, connection: AsyncConnection, *, repository_id: int, number: int
+) -> Standing | None:
+    """The job that a thread's next words are about; None where none was ever asked for."""
+    statement = (
+        select(agent_jobs.c.id, agent_jobs.c.status, job_origins.c.verb, job_runs.c.cause)
+        .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
+        .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
+        .where(
+            job_origins.c.repository_id == repository_id,
+            job_origins.c.number == number,
+            within(scope, agent_jobs),
+        )
+        .order_by(agent_jobs.c.status.in_(FINAL_JOBS), agent_jobs.c.id.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(statement)).first()
+    if row is None:
+        return None
+    is_open = row.status not in FINAL_JOBS
+    return Standing(row.id, row.verb, is_open, not is_open and row.cause is Cause.QUESTION_ASKED)
 
 
 async def _refuse_beside(connection: AsyncConnection, open_key: str) -> None:
