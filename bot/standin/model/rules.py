@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bot.standin.model import history
-from bot.standin.model.models import MODELS
+from bot.standin.model import history, structure
+from bot.standin.model.models import MODELS, Model
 from bot.standin.model.refusal import Refusal, invalid
 
 FIELDS = {
@@ -53,8 +53,8 @@ def check_headers(headers: Mapping[str, str], expected_key: str | None) -> None:
         raise invalid("anthropic-version: header is required")
 
 
-def check_body(body: Any) -> None:
-    """Refuse a body that Anthropic would refuse.
+def check_body(body: Any, models: Mapping[str, Model] = MODELS) -> None:
+    """Refuse a body that Anthropic would refuse; *models* are those that this server has.
 
     Raises:
         Refusal: 400 invalid_request_error, or 404 not_found_error for an unknown model.
@@ -62,11 +62,12 @@ def check_body(body: Any) -> None:
     if not isinstance(body, dict):
         raise invalid("The request body is not valid JSON: expected an object")
     _check_fields(body)
-    _check_limits(body)
+    _check_limits(body, models)
     _check_system(body.get("system"))
     names = _check_tools(body.get("tools"))
-    _check_tool_choice(body.get("tool_choice"), names, body["model"])
+    _check_tool_choice(body.get("tool_choice"), names, models[body["model"]])
     history.check(body["messages"])
+    structure.check_output_config(body.get("output_config"))
     _check_breakpoints(body)
 
 
@@ -84,18 +85,18 @@ def _check_fields(body: dict[str, Any]) -> None:
         raise invalid("stream: Input should be a valid boolean")
 
 
-def _check_limits(body: dict[str, Any]) -> None:
+def _check_limits(body: dict[str, Any], models: Mapping[str, Model]) -> None:
     """Refuse an unknown model and an impossible `max_tokens`."""
     name, max_tokens = body["model"], body["max_tokens"]
     if not isinstance(name, str) or not name:
         raise invalid("model: Input should be a valid string")
-    if name not in MODELS:
+    if name not in models:
         raise Refusal(404, "not_found_error", f"model: {name}")
     if not isinstance(max_tokens, int) or isinstance(max_tokens, bool):
         raise invalid("max_tokens: Input should be a valid integer")
     if max_tokens < 1:
         raise invalid("max_tokens: must be greater than or equal to 1")
-    limit = MODELS[name].max_output_tokens
+    limit = models[name].max_output_tokens
     if max_tokens > limit:
         raise invalid(
             f"max_tokens: {max_tokens} > {limit}, which is the maximum allowed number of output tokens for "
@@ -130,13 +131,15 @@ def _check_tools(tools: Any) -> set[str]:
         schema = tool.get("input_schema")
         if not isinstance(schema, dict) or schema.get("type") != "object":
             raise invalid(f"tools.{index}.custom.input_schema.type: Input should be 'object'")
+        if tool.get("strict"):
+            structure.check_schema(f"tools.{index}.custom.input_schema", schema)
         if name in names:
             raise invalid("tools: Tool names must be unique.")
         names.add(name)
     return names
 
 
-def _check_tool_choice(choice: Any, names: set[str], model: str) -> None:
+def _check_tool_choice(choice: Any, names: set[str], model: Model) -> None:
     """Refuse a choice of a tool that is not there, or that the model cannot be forced to."""
     if choice is None:
         return
@@ -147,7 +150,7 @@ def _check_tool_choice(choice: Any, names: set[str], model: str) -> None:
         raise invalid("tool_choice: tool_choice may only be specified while providing tools.")
     if kind == "tool" and choice.get("name") not in names:
         raise invalid(f"tool_choice: Tool '{choice.get('name')}' not found in provided tools")
-    if kind in {"any", "tool"} and not MODELS[model].is_tool_choice_forcible:
+    if kind in {"any", "tool"} and not model.is_tool_choice_forcible:
         raise invalid(f"tool_choice.type: '{kind}' is not supported on this model")
 
 
@@ -164,6 +167,8 @@ def _check_breakpoints(body: dict[str, Any]) -> None:
         control = block["cache_control"]
         if not isinstance(control, dict) or control.get("type") != "ephemeral":
             raise invalid("cache_control.type: Input should be 'ephemeral'")
+        if control.get("ttl") not in {None, "5m", "1h"}:
+            raise invalid("cache_control.ttl: Input should be '5m' or '1h'")
         if block.get("type") in {"thinking", "redacted_thinking"}:
             raise invalid("cache_control cannot be set on thinking blocks")
 

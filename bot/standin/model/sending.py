@@ -4,17 +4,18 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from bot.standin.model import sse
+from bot.standin.model import platforms, sse
 from bot.standin.model.faults import STREAM_KINDS, Fault
 from bot.standin.model.refusal import Refusal
 
 Json = dict[str, Any]
+JSON = "application/json"
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -25,31 +26,25 @@ class Answer:
     message: Json
     pieces: tuple[bytes, ...]
     content_type: str
+    encode: Callable[[Json], bytes]
 
     @classmethod
-    def of(cls, message: Json, *, is_stream: bool) -> "Answer":
-        """The answer as it was asked for."""
-        if is_stream:
-            pieces = tuple(sse.encode(event) for event in sse.events(message))
-            return cls(message, pieces, "text/event-stream; charset=utf-8")
-        return cls(message, (json.dumps(message).encode(),), "application/json")
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it goes out as events."""
-        return self.content_type.startswith("text/event-stream")
+    def of(cls, message: Json, content_type: str) -> "Answer":
+        """The message as JSON, as events, or as events in Amazon's framing."""
+        encode = platforms.aws_frame if content_type == platforms.AWS_STREAM else sse.encode
+        if content_type == JSON:
+            return cls(message, (json.dumps(message).encode(),), content_type, encode)
+        return cls(message, tuple(encode(event) for event in sse.events(message)), content_type, encode)
 
 
 async def send(request: web.Request, answer: Answer, fault: Fault | None, record: Json) -> web.StreamResponse:
     """Answer *request*, with *fault* if there is one; *record* learns how many bytes went out."""
-    if fault is not None and fault.kind == "status":
-        return _refused(fault, record)
     if fault is not None and fault.kind == "nonsense":
         page = "<html><body>It works!</body></html>"
         return web.Response(text=page, content_type="text/html", headers={"request-id": record["id"]})
     if fault is not None and fault.kind == "empty":
         empty = {**answer.message, "content": [], "stop_reason": "end_turn"}
-        answer, fault = Answer.of(empty, is_stream=answer.is_stream), None
+        answer, fault = Answer.of(empty, answer.content_type), None
     if fault is not None and fault.kind in {"hang", "drop", "reset"}:
         await asyncio.sleep(fault.seconds if fault.kind == "hang" else 0)
         _cut(request, is_reset=fault.kind == "reset")
@@ -62,7 +57,7 @@ async def _write(
 ) -> web.StreamResponse:
     """Send what the fault leaves of the bytes, and end or cut."""
     response = web.StreamResponse(headers={"request-id": record["id"], "Content-Type": answer.content_type})
-    if not answer.is_stream:
+    if answer.content_type == JSON:
         response.content_length = sum(map(len, answer.pieces))
     await response.prepare(request)
     record["answer_bytes"] = 0
@@ -111,13 +106,13 @@ async def _added(answer: Answer, fault: Fault) -> AsyncIterator[bytes]:
     if fault.kind == "stall":
         await asyncio.sleep(fault.seconds)
     if fault.kind == "error_event":
-        yield sse.encode(sse.error(fault.type, fault.message))
+        yield answer.encode(sse.error(fault.type, fault.message))
     if fault.kind == "damage":
         spoiled = [piece.replace(b"{", b"{,", 1) for piece in answer.pieces[fault.after_event :][:1]]
         yield b"".join([*spoiled, *answer.pieces[fault.after_event + 1 :]])
     if fault.kind == "pings":
         for _ in range(max(1, round(fault.seconds / fault.every_seconds)) if fault.every_seconds else 1):
-            yield sse.encode({"type": "ping"})
+            yield answer.encode({"type": "ping"})
             await asyncio.sleep(fault.every_seconds)
 
 
@@ -130,7 +125,7 @@ async def _dripped(answer: Answer, fault: Fault) -> AsyncIterator[bytes]:
         await asyncio.sleep(fault.every_seconds)
 
 
-def _refused(fault: Fault, record: Json) -> web.Response:
+def refused(fault: Fault, record: Json) -> web.Response:
     """An error status in Anthropic's form."""
     record["status"] = fault.status
     answer = Refusal(fault.status, fault.type, fault.message).body(record["id"])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 Json = dict[str, Any]
+CONTENT_TYPE = "text/event-stream; charset=utf-8"
 PIECE_CHARS = 24
 """How much of a text, a thought or a tool's JSON one delta carries."""
 
