@@ -99,12 +99,10 @@ EFFECTS = (
     spec(
         "ask_question",
         """End the work with one question to the person who asked, when you cannot go on without the answer
-        and cannot find it here. The work continues when they reply. Never ask what the repository can tell.""",
+        and cannot find it here. It goes on when they reply. Never ask what the repository can tell.""",
         object_of(
             "question",
-            question=string(
-                "One specific question, and what you need the answer for", MAX_QUESTION_CHARS, min_chars=1
-            ),
+            question=string("One question, and what its answer decides", MAX_QUESTION_CHARS, min_chars=1),
         ),
         is_effect=True,
     ),
