@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bot.config_database import default_database_url, masked_url
-from bot.config_forms import BadValue, Secret
-from bot.config_options import SETTINGS, Option
+from bot.config_forms import BadValue, Option, Secret
+from bot.config_options import SETTINGS
 from bot.config_queue import upstash_url
+from bot.domain.budget import BudgetKind, Budgets
 from bot.errors import ConfigError, Problem
 from bot.limits import CONTENT_WRITES_PER_HOUR
 
@@ -73,6 +74,16 @@ class Settings:
     agent_debug: bool = False
     agent_max_concurrency: int = 5
     agent_default_model: str = "sonnet"
+    agent_model_haiku: str = "claude-haiku-5-5"
+    agent_model_sonnet: str = "claude-sonnet-5-5"
+    agent_model_opus: str = "claude-opus-5-5"
+    agent_models: str = ""
+    budget_job_micro_usd: int = 3_000_000
+    budget_user_day_micro_usd: int = 10_000_000
+    budget_repository_day_micro_usd: int = 0
+    budget_organization_day_micro_usd: int = 25_000_000
+    budget_organization_month_micro_usd: int = 200_000_000
+    budget_minute_micro_usd: int = 20_000_000
     github_app_id: int | None = None
     github_private_keys: tuple[Secret, ...] = ()
     github_webhook_secrets: tuple[Secret, ...] = ()
@@ -105,6 +116,11 @@ class Settings:
         is_own = self.database_url != default_database_url(self.data_dir)
         return "DATABASE_URL" if is_own else "ISSUEWRIGHT_DATA_DIR"
 
+    @property
+    def budgets(self) -> Budgets:
+        """What may be spent, before an agent's own limits."""
+        return Budgets(**{kind.value: getattr(self, f"budget_{kind.value}_micro_usd") for kind in BudgetKind})
+
     def for_role(self, role: Role) -> "Settings":
         """Return a copy without the secrets that a process of *role* must not hold."""
         taken: dict[str, Any] = {}
@@ -132,7 +148,7 @@ def load(environ: Mapping[str, str], *, role: Role, env_file: Path | None = None
             if text:
                 values[option.field] = option.read(text)
         except BadValue as bad:
-            problems.append(Problem(option.name, bad.wrong, bad.remedy))
+            problems += bad.problems(option.name)
     known_bad = {problem.key for problem in problems}
     problems += [problem for problem in _missing(values, role) if problem.key not in known_bad]
     problems += _contradictions(values)

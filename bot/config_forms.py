@@ -3,14 +3,37 @@
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from bot.domain.budget import micro_usd
+from bot.errors import Problem
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _MAX_SHOWN_CHARS = 20
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.:/@-]*\Z")
+_DOLLARS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
+MODEL_CLASSES = ("haiku", "sonnet", "opus")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One environment variable: the field of Settings it fills, how it is read, its line in the docs.
+
+    `default` is the text that has the same effect as leaving the variable out; "" means that
+    there is none, or that `about` says what happens then.
+    """
+
+    name: str
+    field: str
+    read: Callable[[str], Any]
+    default: str
+    about: str
+    is_secret: bool = False
 
 
 class Secret:
@@ -51,6 +74,23 @@ class BadValue(ValueError):
         super().__init__(f"{wrong}; {remedy}")
         self.wrong = wrong
         self.remedy = remedy
+
+    def problems(self, key: str) -> tuple[Problem, ...]:
+        """What is to be reported of the setting *key*."""
+        return (Problem(key, self.wrong, self.remedy),)
+
+
+class BadFile(BadValue):
+    """A file with mistakes in several places: (place, what is wrong, what to do) of each."""
+
+    def __init__(self, *faults: tuple[str, str, str]) -> None:
+        """Keep all of them."""
+        super().__init__(*faults[0][1:])
+        self.faults = faults
+
+    def problems(self, key: str) -> tuple[Problem, ...]:
+        """One for each mistake, with its place behind the setting."""
+        return tuple(Problem(f"{key}: {place}", wrong, remedy) for place, wrong, remedy in self.faults)
 
 
 def secret(text: str) -> Secret:
@@ -105,6 +145,22 @@ def model_name(text: str) -> str:
             f"{_shown(text)} is not the name of a model", "write haiku, sonnet, opus or a full name"
         )
     return text
+
+
+def full_model_name(text: str) -> str:
+    """Read the full name of a model, as its server knows it."""
+    if model_name(text) in MODEL_CLASSES:
+        raise BadValue(f"{_shown(text)} is a class of models, not a model", "write a model's full name")
+    return text
+
+
+def dollars(text: str) -> int:
+    """Read an amount of US dollars as whole micro-USD; 0 says that there is no limit."""
+    if not _DOLLARS.fullmatch(text):
+        raise BadValue(
+            f"{_shown(text)} is no amount of US dollars", "write it like 25 or 0.50; 0 for no limit"
+        )
+    return micro_usd(text)
 
 
 def directory(text: str) -> Path:

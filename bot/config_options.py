@@ -1,34 +1,15 @@
 """The table of all environment variables: the source of `.env.example` and docs/configuration.md."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from bot.config_database import database_url
-from bot.config_forms import base_url, directory, model_name, seconds, secret, switch, whole
+from bot.config_forms import Option, base_url, directory, model_name, seconds, secret, switch, whole
 from bot.config_keys import private_keys, webhook_secrets
+from bot.config_money import BUDGET_OPTIONS, MODEL_OPTIONS
 from bot.config_queue import redis_url
 
 _MAX_PORT = 65_535
 _MAX_JOBS = 100
 _MAX_CONTENT_WRITES = 1_000_000
 _MAX_DAYS = 3_650
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One environment variable: the field of Settings it fills, how it is read, its line in the docs.
-
-    `default` is the text that has the same effect as leaving the variable out; "" means that
-    there is none, or that `about` says what happens then.
-    """
-
-    name: str
-    field: str
-    read: Callable[[str], Any]
-    default: str
-    about: str
-    is_secret: bool = False
 
 
 GITHUB_OPTIONS = (
@@ -260,4 +241,11 @@ TIMING_OPTIONS = (
     ),
 )
 
-SETTINGS: tuple[Option, ...] = (*GITHUB_OPTIONS, *AGENT_OPTIONS, *SERVICE_OPTIONS, *TIMING_OPTIONS)
+SETTINGS: tuple[Option, ...] = (
+    *GITHUB_OPTIONS,
+    *AGENT_OPTIONS,
+    *MODEL_OPTIONS,
+    *BUDGET_OPTIONS,
+    *SERVICE_OPTIONS,
+    *TIMING_OPTIONS,
+)

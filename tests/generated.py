@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bot.config import SETTINGS, Option
+from bot.config_money import BUDGET_OPTIONS, MODEL_OPTIONS
 from bot.config_options import AGENT_OPTIONS, GITHUB_OPTIONS, SERVICE_OPTIONS, TIMING_OPTIONS
 from bot.domain.commands import COMMANDS
 from bot.domain.states import ISSUE_EDGES, JOB_EDGES, By
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parent.parent
 _GROUPS = {
     "GitHub": GITHUB_OPTIONS,
     "The agent": AGENT_OPTIONS,
+    "Models": MODEL_OPTIONS,
+    "Budgets": BUDGET_OPTIONS,
     "The service": SERVICE_OPTIONS,
     "Timing (the defaults are right for production)": TIMING_OPTIONS,
 }

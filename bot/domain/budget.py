@@ -102,7 +102,7 @@ def _ending(resets_at: datetime | None, remedy: str) -> str:
     return anew + (f" {_RAISED_BY} {remedy}." if remedy else "")
 
 
-def micro_usd(usd: float) -> int:
+def micro_usd(usd: float | str) -> int:
     """Dollars as whole micro-USD, rounded down: a limit is never read as more than was written.
 
     Raises:

@@ -8,6 +8,7 @@ from bot.domain.values import Usage
 from bot.llm import prices
 from bot.llm.prices import MODELS, ModelInfo
 
+_CHEAP_READS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1")
 TOKENS = st.integers(0, 400_000)
 
 
@@ -47,6 +48,28 @@ def test_a_million_tokens_of_each_kind_cost_what_the_page_says(
     ]
     costs = [prices.cost_micro_usd(MODELS[name], usage) for usage in kinds]
     assert costs == [round(usd * million) for usd in (input_usd, output_usd, read_usd, write_usd)]
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("claude-opus-5-5", 20), ("claude-sonnet-5-5", 20), ("claude-fable-5-1", 40)]
+)
+def test_what_is_read_from_the_cache_has_the_share_of_its_model(name: str, share: int) -> None:
+    price = MODELS[name].price
+    assert price is not None
+    assert price.cache_read * share == price.input
+    others = [info.price for info in MODELS.values() if info.name not in (name, *_CHEAP_READS)]
+    assert all(other.cache_read * 10 == other.input for other in others if other)
+
+
+def test_a_date_behind_a_name_is_kept_and_the_price_is_that_of_the_name() -> None:
+    dated = prices.resolve("claude-haiku-4-5-20251001")
+    assert (dated.name, dated.price) == ("claude-haiku-4-5-20251001", MODELS["claude-haiku-4-5"].price)
+    assert prices.resolve("claude-haiku-4-5-2025").price is None
+
+
+def test_a_catalogue_tells_costs_by_name() -> None:
+    assert prices.DEFAULT.cost("haiku", Usage(input_tokens=10)) == 1
+    assert prices.DEFAULT.worst("sonnet", 100, 10) == 350
 
 
 def test_an_hour_in_the_cache_costs_twice_the_input() -> None:
