@@ -11,6 +11,7 @@ from bot.db import submit
 from bot.db.scope import within
 from bot.db.submit import NAME, Submitted, Work
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
+from bot.domain import values
 from bot.domain.enums import Cause
 from bot.domain.states import FINAL_JOBS
 from bot.domain.values import Actor, Json, Scope
@@ -52,7 +53,7 @@ async def again(
     if seen is not None:
         return seen
     found = await _job(scope, connection, job_id)
-    open_key = f"{found.repository_id}:{found.number}:{found.verb}"
+    open_key = values.open_key(found.repository_id, found.number, found.verb)
     await _refuse_beside(connection, open_key)
     await submit.queue_issue(connection, found.issue_id, found.issue_status, now=now)
     source = {key: getattr(found, key) for key in job_origins.c.keys()}  # noqa: SIM118 (no mapping)

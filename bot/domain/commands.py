@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from bot.domain.spoken import spoken_lines
+from bot.domain.values import WORK
 from bot.limits import BODY_MAX_CHARS
 
 MAX_WORDS_CHARS = 1_000
@@ -33,6 +34,22 @@ COMMANDS: tuple[CommandSpec, ...] = (
         meaning="Change the code as the issue asks and open a draft pull request.",
         who="write access and above",
         example="fix keep the public functions as they are",
+    ),
+    CommandSpec(
+        verb="ask",
+        aliases=("analyze",),
+        usage="ask [question]",
+        meaning="Answer a question about the code, or say what is behind the issue.",
+        who="write access and above",
+        example="ask where is the total rounded?",
+    ),
+    CommandSpec(
+        verb="plan",
+        aliases=(),
+        usage="plan [what to mind]",
+        meaning="Plan the change: steps, files, risks and tests; nothing is changed.",
+        who="write access and above",
+        example="plan in steps that can be merged alone",
     ),
     CommandSpec(
         verb="help",
@@ -81,6 +98,13 @@ def parse(text: str, prefix: str = "/agent") -> Command | CommandProblem | None:
     return None if number is None else _read(lines[number], number + 1, prefix)
 
 
+def command_for(verb: str, agent_type: str) -> str:
+    """The verb that asks for a job's work again: its own or, where a label chose, the one that fits."""
+    if verb != WORK:
+        return verb
+    return "fix" if agent_type.startswith(("code.", "docs.")) else "ask"
+
+
 def explain(problem: CommandProblem) -> str:
     """The words for the thread: where it fails, and the form to use instead (Markdown)."""
     return (
@@ -103,7 +127,7 @@ def _read(line: str, number: int, prefix: str) -> Command | CommandProblem:
 
 def _nearest(name: str) -> str:
     """The canonical verb that is written most like *name*; `help` when none is."""
-    close = get_close_matches(name[:_VERB_CHARS], _VERBS, n=1, cutoff=0.5)
+    close = get_close_matches(name[:_VERB_CHARS], _VERBS, n=1, cutoff=0.6)
     return _VERBS[close[0]] if close else "help"
 
 

@@ -11,7 +11,23 @@ from bot.limits import BODY_MAX_CHARS
 
 SURE = 0.5
 _MAX_TITLE_CHARS = 1_024
-_AGENTS: Mapping[str, str] = {"fix": "code.fix"}
+_MODEL_WORDS = re.compile(r"(?<!\w)(?:model[:=] ?|with |use )(haiku|sonnet|opus)(?!\w)", re.IGNORECASE)
+RESEARCH = "meta.research"
+# Who does the work that a verb asks for, whatever the type is.
+_AGENTS: Mapping[str, str] = {"ask": RESEARCH, "plan": "meta.plan"}
+_BY_TYPE: Mapping[IssueType, str] = {
+    IssueType.BUG: "code.fix",
+    IssueType.FEATURE: "code.feature",
+    IssueType.ENHANCEMENT: "code.feature",
+    IssueType.TASK: "code.feature",
+    IssueType.QUESTION: RESEARCH,
+    IssueType.DEPLOYMENT: "meta.deployment",
+}
+_FIXERS: Mapping[IssueType, str] = {
+    **_BY_TYPE,
+    IssueType.QUESTION: "code.fix",
+    IssueType.DEPLOYMENT: "code.fix",
+}
 _NEGATIONS = frozenset({"not", "no", "non", "invalid", "wontfix"})
 
 
@@ -22,6 +38,19 @@ class _Hint:
     type: IssueType
     weight: float
     pattern: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What people with a say have said themselves, so that no guess overrules it.
+
+    Labels are put on by people with triage access or above; `model` is named in the words of a command.
+    """
+
+    type: IssueType | None = None
+    priority: IssuePriority | None = None
+    agent_type: str | None = None
+    model: str | None = None
 
 
 def _words(*phrases: str) -> re.Pattern[str]:
@@ -37,6 +66,8 @@ _TYPE_LABELS: tuple[tuple[IssueType, frozenset[str]], ...] = (
     (IssueType.DEPLOYMENT, frozenset({"deployment", "deploy"})),
     (IssueType.TASK, frozenset({"documentation", "docs", "task", "chore", "refactoring", "maintenance"})),
 )
+_DOCS_LABELS = frozenset({"documentation", "docs"})
+_DOCS_TITLE = re.compile(r"\W{0,3}(docs?|documentation)(\([^()]*\))?\W{0,2}[:\]]", re.IGNORECASE)
 _LABEL_WEIGHT = 0.95
 _SPLIT_LABEL_WEIGHT = 0.6
 
@@ -104,23 +135,60 @@ _BODY_WORDS: tuple[_Hint, ...] = (
 )
 
 
-def classify(title: str, body: str, labels: Sequence[str], verb: str, *, default_model: str) -> Triage:
+def classify(
+    title: str, body: str, labels: Sequence[str], verb: str, *, words: str = "", default_model: str
+) -> Triage:
     """Classify one request; unsure means TASK, MEDIUM, with the low confidence kept.
 
     A label that names a type decides; without one, the headings of an issue form and the words of
     title and body add up. The priority comes from labels alone, since anybody may write a body.
-    `agent_type` is "code.fix" whatever the type is: the other agents come with their own definitions.
-    `model` is *default_model*. Never raises.
+    `model` is the one that *words* (of the command) name, else *default_model*. Never raises.
     """
-    words = [_label_words(label) for label in labels]
-    kind, confidence = _by_labels(words) or _by_text(title[:_MAX_TITLE_CHARS], body[:BODY_MAX_CHARS])
+    split = [_label_words(label) for label in labels]
+    found, confidence = _by_labels(split) or _by_text(title[:_MAX_TITLE_CHARS], body[:BODY_MAX_CHARS])
+    kind = found if confidence >= SURE else None
+    said = told(labels, verb, words)
     return Triage(
-        type=kind if confidence >= SURE else IssueType.TASK,
-        priority=_priority(words),
-        agent_type=_AGENTS.get(verb, "code.fix"),
-        model=default_model,
+        type=kind or IssueType.TASK,
+        priority=_priority(split) or IssuePriority.MEDIUM,
+        agent_type=agent_for(verb, kind, is_docs=is_about_docs(title, labels)),
+        model=said.model or default_model,
         confidence=round(confidence, 3),
     )
+
+
+def told(labels: Sequence[str], verb: str, words: str) -> Told:
+    """What labels, verb and words of a request say in so many words; labels that disagree say nothing."""
+    split = [_label_words(label) for label in labels]
+    named = _by_labels(split)
+    model = _MODEL_WORDS.search(words)
+    return Told(
+        type=named[0] if named is not None and named[1] == _LABEL_WEIGHT else None,
+        priority=_priority(split),
+        agent_type=_AGENTS.get(verb),
+        model=model[1].lower() if model else None,
+    )
+
+
+def agent_for(verb: str, kind: IssueType | None, *, is_docs: bool = False) -> str:
+    """Who does what *verb* asks for on a request of this type; *kind* None: nobody knows its type.
+
+    `fix` always means somebody who can change files; without a verb of its own (the label `agent`)
+    a request of unknown type is looked into first.
+    """
+    if verb in _AGENTS:
+        return _AGENTS[verb]
+    if kind is None:
+        return "docs.write" if is_docs else "code.fix" if verb == "fix" else RESEARCH
+    if is_docs and kind is IssueType.TASK:
+        return "docs.write"
+    return (_FIXERS if verb == "fix" else _BY_TYPE)[kind]
+
+
+def is_about_docs(title: str, labels: Sequence[str]) -> bool:
+    """Whether a label or the beginning of the title says that documentation is asked for."""
+    by_label = any(_DOCS_LABELS & _label_words(label) for label in labels)
+    return by_label or _DOCS_TITLE.match(title[:_MAX_TITLE_CHARS]) is not None
 
 
 def _label_words(label: str) -> frozenset[str]:
@@ -160,9 +228,9 @@ def _hints(title: str, body: str) -> Iterator[_Hint]:
     )
 
 
-def _priority(labels: Sequence[frozenset[str]]) -> IssuePriority:
-    """The most urgent priority that a label names, else MEDIUM."""
+def _priority(labels: Sequence[frozenset[str]]) -> IssuePriority | None:
+    """The most urgent priority that a label names."""
     for (priority, words), (_, grades) in zip(_PRIORITY_WORDS, _GRADES, strict=True):
         if any(words & label or (grades & label and _SCALES & label) for label in labels):
             return priority
-    return IssuePriority.MEDIUM
+    return None

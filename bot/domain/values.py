@@ -8,8 +8,15 @@ from bot.domain.enums import IssuePriority, IssueType, Phase, ThreadKind, Tier
 
 Json: TypeAlias = dict[str, Any]
 
-WRITING_VERBS = frozenset({"fix"})
-"""The verbs whose jobs change code."""
+WORK = "work"
+"""The verb of the plain label `agent`: what is done, and by whom, follows from what the request is."""
+WRITING_VERBS = frozenset({"fix", WORK})
+"""The verbs whose jobs may change code; one of them is open in a thread at a time."""
+
+
+def open_key(repository_id: int, number: int, verb: str) -> str:
+    """The key that only one open job may hold: a thread's for each verb, and one for all that may write."""
+    return f"{repository_id}:{number}:{'fix' if verb in WRITING_VERBS else verb}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class Origin:
     """Where a job came from: the row of `job_origins`.
 
     `trigger_key` is unique for ever (repository:number:verb:comment id, or label and the
-    issue's `updated_at`); `open_key` (repository:number:verb) is unique while the job is open.
+    issue's `updated_at`); `open_key` (`open_key` of the same) is unique while the job is open.
     `delivery_id` is our id of the delivery that asked, where one did; `continues_id` the job whose
     conversation this one goes on with.
     """
@@ -87,7 +94,7 @@ class Origin:
     @property
     def open_key(self) -> str:
         """The key that only one open job may hold."""
-        return f"{self.repository_id}:{self.number}:{self.verb}"
+        return open_key(self.repository_id, self.number, self.verb)
 
     @property
     def write_key(self) -> str | None:
@@ -97,13 +104,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """What a request is, who should do it, and how sure the rules are (0 to 1)."""
+    """What a request is, who should do it, and how sure that is (0 to 1).
+
+    `complexity` (1 to 10) and `module` are known once a model has looked at it.
+    """
 
     type: IssueType
     priority: IssuePriority
     agent_type: str
     model: str
     confidence: float
+    complexity: int | None = None
+    module: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +224,15 @@ class CommandRecord:
 
 @dataclass(frozen=True, slots=True)
 class SandboxStatus:
-    """What the escape probe found: the tier, and when it is NONE the reason and the remedy."""
+    """What the escape probe found: the tier, and when it is NONE the reason and the remedy.
+
+    `programs` is what commands find in the sandbox, such as "python 3.11, node 20, make".
+    """
 
     tier: Tier
     reason: str = ""
     remedy: str = ""
+    programs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,19 @@ from collections.abc import Mapping
 
 from bot.domain.enums import ThreadKind
 from bot.domain.intents import CancelJobs, Event, Intent, StartJob
+from bot.domain.values import WORK
 from bot.handlers import payload
 
-VERB_OF_LABEL: Mapping[str, str] = {"agent": "fix", "agent:fix": "fix"}
+VERB_OF_LABEL: Mapping[str, str] = {
+    "agent": WORK,
+    "agent:fix": "fix",
+    "agent:ask": "ask",
+    "agent:plan": "plan",
+}
 
 
 def labeled(event: Event) -> list[Intent]:
-    """`agent` or `agent:fix` was put on an issue: start its verb."""
+    """One of our labels was put on an issue: start its verb."""
     found, label = payload.issue_thread(event.payload), _label(event)
     actor = payload.actor(event.payload, "sender")
     if found is None or actor is None or label is None or found.kind is not ThreadKind.ISSUE:

@@ -82,7 +82,12 @@ class Intake:
     async def _submit(self, intent: StartJob, tenant: Tenant, connection: AsyncConnection) -> None:
         snapshot = intent.snapshot
         decided = triage.classify(
-            snapshot.title, snapshot.body, snapshot.labels, intent.verb, default_model=self.default_model
+            snapshot.title,
+            snapshot.body,
+            snapshot.labels,
+            intent.verb,
+            words=snapshot.words,
+            default_model=self.default_model,
         )
         origin = Origin(
             repository_id=tenant.repository.id,

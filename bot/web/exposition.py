@@ -19,6 +19,7 @@ from bot.db.figures import Figures, Spread
 from bot.domain.commands import COMMANDS
 from bot.domain.enums import Cause, DeliveryState, OperationKind, OperationState
 from bot.domain.states import end_of
+from bot.domain.values import WORK
 from bot.handlers.router import ROUTES
 from bot.web.metrics_table import METRICS
 
@@ -26,7 +27,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 OTHER: Final = "other"
 MAX_MODELS: Final = 20
 _EVENTS: Final = frozenset({route.name for route in ROUTES}) | {"ping", "installation_target"}
-_VERBS: Final = frozenset(command.verb for command in COMMANDS)
+_VERBS: Final = frozenset(command.verb for command in COMMANDS) | {WORK}
 _MICRO: Final = 1_000_000
 _BY_NAME: Final = {metric.name: metric for metric in METRICS}
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from bot.domain.commands import COMMANDS, MAX_WORDS_CHARS, Command, CommandProblem, explain, parse
+from bot.domain.commands import (
+    COMMANDS,
+    MAX_WORDS_CHARS,
+    Command,
+    CommandProblem,
+    command_for,
+    explain,
+    parse,
+)
+from bot.domain.values import WORK
 from bot.limits import BODY_MAX_CHARS
 
 
@@ -10,6 +19,9 @@ from bot.limits import BODY_MAX_CHARS
     ("text", "expected"),
     [
         ("/agent fix", Command("fix", "")),
+        ("/agent ask where is it rounded?", Command("ask", "where is it rounded?")),
+        ("/agent analyze", Command("ask", "")),
+        ("/agent plan in small steps", Command("plan", "in small steps")),
         ("/agent fix keep the API as it is", Command("fix", "keep the API as it is")),
         ("/agent implement it", Command("fix", "it")),
         ("/agent help", Command("help", "")),
@@ -180,3 +192,20 @@ def test_words_are_bounded() -> None:
 def test_a_text_longer_than_github_allows_holds_no_command() -> None:
     assert parse("/agent fix\n" + "x" * (BODY_MAX_CHARS - 11)) == Command("fix", "")
     assert parse("/agent fix\n" + "x" * (BODY_MAX_CHARS - 10)) is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "agent", "again"),
+    [
+        ("fix", "code.fix", "fix"),
+        ("ask", "meta.research", "ask"),
+        ("plan", "meta.plan", "plan"),
+        (WORK, "code.feature", "fix"),
+        (WORK, "docs.write", "fix"),
+        (WORK, "meta.research", "ask"),
+        (WORK, "meta.deployment", "ask"),
+    ],
+)
+def test_every_job_has_a_command_that_asks_for_it_again(verb: str, agent: str, again: str) -> None:
+    assert command_for(verb, agent) == again
+    assert isinstance(parse(f"/agent {again}"), Command)

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain.enums import IssuePriority, IssueType
-from bot.domain.triage import SURE, classify
-from bot.domain.values import Triage
+from bot.domain.triage import SURE, Told, classify, told
+from bot.domain.values import WORK, Triage
 
 BUG_FORM = "### Steps to reproduce\n\n1. Add two\n\n### Expected behavior\n\n4\n\n### Actual behaviour\n\n5\n"
 FEATURE_FORM = "### Describe the solution you'd like\n\nA knob\n\n### Alternatives considered\n\nNone\n"
@@ -137,10 +137,68 @@ def test_words_of_strangers_set_no_priority() -> None:
     assert triage("URGENT: critical P0 outage", "priority: critical").priority is IssuePriority.MEDIUM
 
 
-@pytest.mark.parametrize("verb", ["fix", "ask"])
-def test_every_type_goes_to_the_fixer_with_the_default_model_for_now(verb: str) -> None:
-    found = classify("How?", "", ["question"], verb, default_model="opus")
-    assert (found.type, found.agent_type, found.model) == (IssueType.QUESTION, "code.fix", "opus")
+@pytest.mark.parametrize(
+    ("label", "by_label", "by_fix"),
+    [
+        ("bug", "code.fix", "code.fix"),
+        ("feature", "code.feature", "code.feature"),
+        ("enhancement", "code.feature", "code.feature"),
+        ("chore", "code.feature", "code.feature"),
+        ("documentation", "docs.write", "docs.write"),
+        ("question", "meta.research", "code.fix"),
+        ("deployment", "meta.deployment", "code.fix"),
+        ("other", "meta.research", "code.fix"),
+    ],
+)
+def test_the_agent_follows_from_verb_and_type(label: str, by_label: str, by_fix: str) -> None:
+    agents = {
+        verb: classify("Thing", "", [label], verb, default_model="sonnet").agent_type
+        for verb in (WORK, "fix", "ask", "plan")
+    }
+    assert agents == {WORK: by_label, "fix": by_fix, "ask": "meta.research", "plan": "meta.plan"}
+
+
+@pytest.mark.parametrize(
+    ("title", "agent"),
+    [
+        ("docs: say what split does", "docs.write"),
+        ("[Docs] totals", "docs.write"),
+        ("docs(api): totals", "docs.write"),
+        ("docs crash", "code.fix"),
+        ("chore: totals", "code.feature"),
+    ],
+)
+def test_a_title_that_asks_for_documentation_goes_to_the_writer(title: str, agent: str) -> None:
+    assert classify(title, "", [], WORK, default_model="sonnet").agent_type == agent
+
+
+def test_a_bug_in_the_documentation_is_still_a_bug() -> None:
+    found = classify("Thing", "", ["docs", "bug"], WORK, default_model="sonnet")
+    assert (found.type, found.agent_type) == (IssueType.BUG, "code.fix")
+
+
+@pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        ("", "sonnet"),
+        ("with opus", "opus"),
+        ("please use Haiku", "haiku"),
+        ("model: opus", "opus"),
+        ("model=haiku and be quick", "haiku"),
+        ("write a haiku", "sonnet"),
+        ("with opusculum", "sonnet"),
+    ],
+)
+def test_the_words_of_a_command_may_name_a_model(words: str, model: str) -> None:
+    assert classify("Thing", "with opus", [], "fix", words=words, default_model="sonnet").model == model
+
+
+def test_what_people_with_a_say_have_said_is_known() -> None:
+    assert told(["bug", "P1"], "plan", "with opus") == Told(
+        IssueType.BUG, IssuePriority.HIGH, "meta.plan", "opus"
+    )
+    assert told(["bug", "question"], WORK, "") == Told()
+    assert told(["needs info"], "fix", "") == Told()
 
 
 @given(st.text(), st.text(), st.lists(st.text(max_size=60), max_size=5))

@@ -1,4 +1,4 @@
-"""Labels `agent` and `agent:fix`."""
+"""Labels `agent`, `agent:fix`, `agent:ask` and `agent:plan`."""
 
 import pytest
 
@@ -16,9 +16,16 @@ def routed(payload: Json, name: str = "issues") -> list[Intent]:
 
 
 @pytest.mark.parametrize(
-    ("label", "named"), [("agent", "agent"), ("agent:fix", "agent:fix"), ("Agent:Fix", "agent:fix")]
+    ("label", "named", "verb"),
+    [
+        ("agent", "agent", "work"),
+        ("agent:fix", "agent:fix", "fix"),
+        ("Agent:Fix", "agent:fix", "fix"),
+        ("agent:ask", "agent:ask", "ask"),
+        ("AGENT:plan", "agent:plan", "plan"),
+    ],
 )
-def test_our_label_starts_a_fix(label: str, named: str) -> None:
+def test_our_label_starts_its_verb(label: str, named: str, verb: str) -> None:
     issue = payloads.issue("Totals", "Off by one", labels=("bug", label))
     assert routed(payloads.issues_event("labeled", label=label, of=issue)) == [
         StartJob(
@@ -26,10 +33,10 @@ def test_our_label_starts_a_fix(label: str, named: str) -> None:
             installation_id=77,
             number=7,
             kind=ThreadKind.ISSUE,
-            verb="fix",
+            verb=verb,
             actor=Actor(100, "mona"),
             trigger=f"label:{named}",
-            trigger_key=f"500:7:fix:label:{named}:2026-11-22T12:00:00Z",
+            trigger_key=f"500:7:{verb}:label:{named}:2026-11-22T12:00:00Z",
             snapshot=Snapshot("Totals", "Off by one", labels=("bug", label), author="mona"),
         )
     ]
@@ -68,11 +75,20 @@ def test_an_issue_opened_with_the_label_starts_one_job_by_the_labeled_event_alon
     assert [type(one) for one in both] == [StartJob]
 
 
-@pytest.mark.parametrize("label", ["agent", "agent:fix", "AGENT"])
-def test_taking_the_label_away_ends_its_jobs(label: str) -> None:
+@pytest.mark.parametrize(
+    ("label", "verb"),
+    [
+        ("agent", "work"),
+        ("agent:fix", "fix"),
+        ("AGENT", "work"),
+        ("agent:ask", "ask"),
+        ("agent:plan", "plan"),
+    ],
+)
+def test_taking_the_label_away_ends_its_jobs(label: str, verb: str) -> None:
     assert routed(payloads.issues_event("unlabeled", label=label)) == [
         CancelJobs(
-            REPOSITORY, payloads.INSTALLATION_ID, 7, "fix", f"the label `{label.casefold()}` was removed"
+            REPOSITORY, payloads.INSTALLATION_ID, 7, verb, f"the label `{label.casefold()}` was removed"
         )
     ]
 
