@@ -126,6 +126,13 @@ def _pause_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="only say what is paused")
 
 
+def _budget_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--limit", type=_count, default=10, metavar="N", help="how many of each kind (default: %(default)s)"
+    )
+
+
 def _pausable(parser: argparse.ArgumentParser) -> None:
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--organization", metavar="NAME", help="only of this organization (its name or id)")
@@ -212,6 +219,7 @@ COMMANDS = {
     "migrate": ("bring the database to this version", _migrate_options),
     "deliveries": ("what GitHub sent, and what became of it", _deliveries_options),
     "jobs": ("what is worked on, and ways to step in", _jobs_options),
+    "budget": ("what is spent of each budget, and when it begins anew", _budget_options),
     "demo": ("show the whole way on this machine, without keys or network", _demo_options),
     "pause": ("start no more jobs: none, or none of an organization or repository", _pause_options),
     "unpause": ("start what was paused again", _pausable),
