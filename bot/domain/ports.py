@@ -1,5 +1,6 @@
 """The protocols by which the rooms above meet the outside without naming a library."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -32,8 +33,25 @@ class ToolHost(Protocol):
     async def changes(self) -> list[FileChange]:
         """What the tools changed since the checkout, sorted by path; files made equal again are left out."""
 
-    async def verify(self, command: str, *, timeout_seconds: float) -> CommandRecord:
-        """Run one verification command in the sandbox, on a private copy of the tree."""
+    async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
+        """Run *commands*, *timeout_seconds* each, on a copy of the base: where `verify` begins from then on.
+
+        It ends with the first that fails; then every `verify` says why it did not run. Without a sandbox
+        nothing runs and the list is empty.
+
+        Raises:
+            Permanent: The host is gone (cause `sandbox_error`).
+        """
+
+    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
+        """Run one verification command in the sandbox, on a copy of the prepared base with the change.
+
+        It holds exactly what `changes` names and nothing that `run_command` has left; with *at_base*
+        not even the change.
+
+        Raises:
+            Permanent: The host is gone (cause `sandbox_error`).
+        """
 
     async def close(self) -> None:
         """End the process and everything in it; the second time does nothing."""

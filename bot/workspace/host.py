@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ MAX_STARTS = 4
 START_TIMEOUT_SECONDS = 30.0
 CHANGES_TIMEOUT_SECONDS = 120.0
 COPY_ALLOWANCE_SECONDS = 330.0
+COMMAND_SECONDS = 120.0
+"""What a command of the model gets when it asks for no other time."""
+NO_COMMANDS = "Commands cannot be run here, and there is no other way to run them; go on without."
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _NO_BWRAP = "-"
 
@@ -32,9 +36,11 @@ class Launch:
     descriptors: tuple[int, ...]
 
 
-def launch(job: Path, bwrap: str | None, *, tree_fd: int, originals_fd: int) -> Launch:
+def launch(
+    job: Path, bwrap: str | None, toolchains: tuple[str, ...] = (), *, tree_fd: int, originals_fd: int
+) -> Launch:
     """The start of a tool host for the directory *job* (it holds `tree` and `originals`)."""
-    words = (str(tree_fd), str(originals_fd), str(job), bwrap or _NO_BWRAP)
+    words = (str(tree_fd), str(originals_fd), str(job), bwrap or _NO_BWRAP, *toolchains)
     argv = (sys.executable, "-I", "-m", "bot.workspace.toolhost", *words)
     return Launch(argv, {}, (tree_fd, originals_fd))
 
@@ -46,11 +52,18 @@ class _Gone(Exception):
 class ProcessToolHost:
     """A `bot.domain.ports.ToolHost`: one checkout behind one process without a secret."""
 
-    def __init__(self, job: Path, status: SandboxStatus, bwrap: str | None) -> None:
-        """Serve the tree in *job*; *status* is what the escape probe found for *bwrap*."""
+    max_command_seconds = 600.0
+    """The longest that a command may run, whoever asks for it."""
+
+    def __init__(
+        self, job: Path, status: SandboxStatus, bwrap: str | None, toolchains: tuple[str, ...] = ()
+    ) -> None:
+        """Serve the tree in *job*; *status* is what the escape probe found for *bwrap* and *toolchains*."""
         self._job = job
         self._status = status
         self._bwrap = bwrap
+        self._toolchains = toolchains
+        self._unprepared = ""
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._starts_left = MAX_STARTS
@@ -72,8 +85,22 @@ class ProcessToolHost:
         return self._process.pid if self._process else None
 
     async def call(self, name: str, arguments: Json, *, timeout_seconds: float) -> ToolResult:
-        """Run one file tool; see `bot.domain.ports.ToolHost.call`."""
+        """Run one tool; see `bot.domain.ports.ToolHost.call`.
+
+        For `run_command`, *timeout_seconds* is what is left of the job: the command gets what it asks for,
+        or `COMMAND_SECONDS`, and never more than that or than `max_command_seconds`.
+        """
         request = {"op": "call", "tool": name, "arguments": arguments}
+        if name == "run_command":
+            if self._status.tier is not Tier.SANDBOX:
+                return ToolResult(f"{NO_COMMANDS} ({self._no_sandbox()})", is_error=True)
+            seconds = min(
+                arguments.get("timeout_seconds", COMMAND_SECONDS), timeout_seconds, self.max_command_seconds
+            )
+            request = {"op": "command", "command": arguments["command"], "timeout_seconds": seconds}
+            timeout_seconds = seconds + COPY_ALLOWANCE_SECONDS
+        elif name == "read_output":
+            request["op"] = "output"
         try:
             answer = await self._ask(request, timeout_seconds)
         except TimeoutError:
@@ -82,6 +109,8 @@ class ProcessToolHost:
             return ToolResult(
                 "The tool's process ended during the call; look before repeating.", is_error=True
             )
+        if "failed" in answer:
+            return ToolResult(f"The command could not be run: {answer['failed']}.", is_error=True)
         return ToolResult(answer["text"], answer["is_error"], answer["refused"])
 
     async def changes(self) -> list[FileChange]:
@@ -94,26 +123,39 @@ class ProcessToolHost:
             raise _broken(f"what was changed cannot be read: {answer.get('text')}")
         return [FileChange(**change) for change in answer["changes"]]
 
-    async def verify(self, command: str, *, timeout_seconds: float) -> CommandRecord:
+    async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
+        """Run *commands* on the base, once; see `bot.domain.ports.ToolHost.prepare`."""
+        if not commands or self._status.tier is not Tier.SANDBOX:
+            return []
+        seconds = min(timeout_seconds, self.max_command_seconds)
+        request = {"op": "prepare", "commands": list(commands), "timeout_seconds": seconds}
+        answer = await self._run(request, seconds * len(commands))
+        records = [_record(*pair) for pair in zip(commands, answer["records"], strict=False)]
+        self._unprepared = "" if records[-1].passed else prepare_words(records[-1])
+        return records
+
+    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
         """Run one verification command; see `bot.domain.ports.ToolHost.verify`."""
         if self._status.tier is not Tier.SANDBOX:
-            reason = self._status.reason or "no sandbox is available"
-            return CommandRecord(command, None, 0, "", Tier.NONE, reason)
-        request = {"op": "verify", "command": command, "timeout_seconds": timeout_seconds}
+            return CommandRecord(command, None, 0, "", Tier.NONE, self._no_sandbox())
+        if self._unprepared:
+            return CommandRecord(command, None, 0, "", Tier.NONE, self._unprepared)
+        seconds = min(timeout_seconds, self.max_command_seconds)
+        request = {"op": "verify", "command": command, "timeout_seconds": seconds, "at_base": at_base}
+        return _record(command, await self._run(request, seconds))
+
+    async def _run(self, request: Json, seconds: float) -> Json:
+        """The answer to a request that runs commands for *seconds* at most."""
         try:
-            answer = await self._ask(request, timeout_seconds + COPY_ALLOWANCE_SECONDS)
+            answer = await self._ask(request, seconds + COPY_ALLOWANCE_SECONDS)
         except (TimeoutError, _Gone):
             raise _broken("the tool host ended while it ran a command") from None
         if "failed" in answer:
             raise _broken(f"a command could not be run: {answer['failed']}")
-        return CommandRecord(
-            command,
-            answer["exit_code"],
-            answer["duration_ms"],
-            answer["output"],
-            Tier(answer["tier"]),
-            answer["reason"],
-        )
+        return answer
+
+    def _no_sandbox(self) -> str:
+        return self._status.reason or "no sandbox is available"
 
     async def close(self) -> None:
         """End the process and everything in it; the second time does nothing."""
@@ -140,7 +182,7 @@ class ProcessToolHost:
         if self._starts_left == 0:
             raise _broken("the tool host ended too often")
         self._starts_left -= 1
-        self._process = await _spawn(self._job, self._bwrap)
+        self._process = await _spawn(self._job, self._bwrap, self._toolchains)
         try:
             self.ready = await asyncio.wait_for(_read(self._process), START_TIMEOUT_SECONDS)
         except (TimeoutError, _Gone):
@@ -161,11 +203,11 @@ class ProcessToolHost:
         await process.wait()
 
 
-async def _spawn(job: Path, bwrap: str | None) -> asyncio.subprocess.Process:
+async def _spawn(job: Path, bwrap: str | None, toolchains: tuple[str, ...]) -> asyncio.subprocess.Process:
     _make_originals(job / "originals")
     tree_fd = os.open(job / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     originals_fd = os.open(job / "originals", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    start = launch(job, bwrap, tree_fd=tree_fd, originals_fd=originals_fd)
+    start = launch(job, bwrap, toolchains, tree_fd=tree_fd, originals_fd=originals_fd)
     try:
         process = await asyncio.create_subprocess_exec(
             *start.argv,
@@ -213,6 +255,23 @@ async def _read(process: asyncio.subprocess.Process) -> Json:
     except ValueError:
         raise _Gone from None
     return answer
+
+
+def prepare_words(failed: CommandRecord) -> str:
+    """Why nothing can be verified after *failed*, in one clause."""
+    how = failed.reason or f"ended with exit code {failed.exit_code}"
+    return f"`prepare` failed: {failed.command} {how}"
+
+
+def _record(command: str, answer: Json) -> CommandRecord:
+    return CommandRecord(
+        command,
+        answer["exit_code"],
+        answer["duration_ms"],
+        answer["output"],
+        Tier(answer["tier"]),
+        answer["reason"],
+    )
 
 
 def _broken(words: str) -> Permanent:

@@ -11,15 +11,16 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bot.domain.enums import Tier
-from bot.domain.values import SandboxStatus
+from bot.domain.values import CommandRecord, SandboxStatus
 from bot.errors import Permanent
+from bot.workspace import toolchains
 from bot.workspace.host import ProcessToolHost
 from bot.workspace.removal import remove_tree
-from bot.workspace.sandbox import find_bwrap, missing_programs
+from bot.workspace.sandbox import Launcher, find_bwrap, missing_programs
 from bot.workspace.toolhost.confine import files_uid
 
 PROBE_TIMEOUT_SECONDS = 60.0
@@ -42,41 +43,45 @@ class Bait:
     outside: str
 
 
-async def probe() -> SandboxStatus:
-    """Whether repository code can be held here; never raises for a sandbox that does not hold."""
+async def probe(chains: tuple[str, ...] = ()) -> SandboxStatus:
+    """Whether repository code can be held here, with the operator's toolchains *chains* in sight.
+
+    Never raises for a sandbox that does not hold.
+    """
     bwrap = find_bwrap()
     if bwrap is None:
         return SandboxStatus(Tier.NONE, "bubblewrap (bwrap) 0.8 or newer was not found", INSTALL_REMEDY)
     if missing := missing_programs():
         reason = f"{' and '.join(missing)} of util-linux was not found"
         return SandboxStatus(Tier.NONE, reason, "Install util-linux and start again.")
-    return await probe_with(bwrap)
+    return await probe_with(bwrap, chains)
 
 
-async def probe_with(bwrap: str) -> SandboxStatus:
+async def probe_with(bwrap: str, chains: tuple[str, ...] = ()) -> SandboxStatus:
     """As `probe`, with the launcher *bwrap*."""
     place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="issuewright-probe-"))
     canary = secrets.token_hex(16)
     try:
         async with _bait(place, canary) as bait:
-            return await _attempt(place, bwrap, bait, canary)
+            return await _attempt(place, Launcher(bwrap, chains), bait, canary)
     except Permanent as error:
         return SandboxStatus(Tier.NONE, f"the sandbox does not start: {error}", USERNS_REMEDY)
     finally:
         await asyncio.to_thread(remove_tree, place)
 
 
-async def _attempt(place: Path, bwrap: str, bait: Bait, canary: str) -> SandboxStatus:
+async def _attempt(place: Path, launcher: Launcher, bait: Bait, canary: str) -> SandboxStatus:
     job = await asyncio.to_thread(_lay_out, place, bait)
-    host = ProcessToolHost(job, SandboxStatus(Tier.SANDBOX), bwrap)
+    host = ProcessToolHost(job, SandboxStatus(Tier.SANDBOX), launcher.bwrap, launcher.toolchains)
     try:
         record = await host.verify("python3 -I attempts.py", timeout_seconds=PROBE_TIMEOUT_SECONDS)
+        status = _read(record, canary, is_written=(place / "outside").exists())
+        if status.tier is not Tier.SANDBOX:
+            return status
+        asked = await host.verify(toolchains.question(), timeout_seconds=PROBE_TIMEOUT_SECONDS)
     finally:
         await host.close()
-    if record.exit_code != 0:
-        words = record.reason or record.output[-300:].strip() or f"exit code {record.exit_code}"
-        return SandboxStatus(Tier.NONE, f"the sandbox does not start: {words}", USERNS_REMEDY)
-    return _judged(record.output, canary, is_written=(place / "outside").exists())
+    return replace(status, programs=toolchains.programs(asked.output))
 
 
 def _lay_out(place: Path, bait: Bait) -> Path:
@@ -89,6 +94,13 @@ def _lay_out(place: Path, bait: Bait) -> Path:
     for path in (tree, *tree.iterdir()):
         os.chown(path, files_uid(), -1)
     return job
+
+
+def _read(record: CommandRecord, canary: str, *, is_written: bool) -> SandboxStatus:
+    if record.exit_code == 0:
+        return _judged(record.output, canary, is_written=is_written)
+    words = record.reason or record.output[-300:].strip() or f"exit code {record.exit_code}"
+    return SandboxStatus(Tier.NONE, f"the sandbox does not start: {words}", USERNS_REMEDY)
 
 
 def _judged(output: str, canary: str, *, is_written: bool) -> SandboxStatus:

@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.workspace import toolchains
 from bot.workspace.toolhost.confine import NOBODY
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -23,7 +24,12 @@ OLDEST_BWRAP = (0, 8)
 
 MAX_MEMORY_BYTES = 4 * 1024**3
 MAX_FILE_BYTES = 1024**3
-MAX_TEMPORARY_BYTES = 1024**3
+TEMPORARY_PLACES = (
+    ("/dev/shm", 512 * 1024**2),  # noqa: S108 - places inside the sandbox
+    ("/tmp", 1024**3),  # noqa: S108
+    ("/home", 1024**2),
+)
+"""What lies in memory, and the most that each may hold."""
 MAX_PROCESSES = 512
 MAX_OPEN_FILES = 4096
 
@@ -58,6 +64,14 @@ class Descriptors:
         return (self.passwd, self.group, self.hosts, self.seccomp, self.status)
 
 
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The bwrap to use, and the operator's directories that the code inside may read (absolute paths)."""
+
+    bwrap: str
+    toolchains: tuple[str, ...] = ()
+
+
 def sandbox_uid() -> int:
     """The uid inside: one that only this process uses for a root service, else our own.
 
@@ -71,11 +85,11 @@ def sandbox_uid() -> int:
 
 
 def command_line(
-    bwrap: str, tree: str, command: str, *, seconds: float, descriptors: Descriptors
+    launcher: Launcher, work: Path, home: Path, command: str, *, seconds: float, descriptors: Descriptors
 ) -> list[str]:
-    """The whole argument list that runs `/bin/sh -c` *command* on *tree*, which it may change."""
+    """The whole argument list that runs `/bin/sh -c` *command*; it may change *work* and *home*, its HOME."""
     return [
-        bwrap,
+        launcher.bwrap,
         *_namespaces(),
         "--die-with-parent",
         "--new-session",
@@ -83,10 +97,11 @@ def command_line(
         *_system(),
         *_devices(),
         *_interpreter(Path(sys.base_prefix).resolve(), Path(sys.executable).resolve()),
+        *(word for place in launcher.toolchains for word in toolchains.bind(Path(place))),
         *_etc(descriptors),
-        *("--perms", "0755", "--dir", WORK, "--bind", tree, WORK, "--chdir", WORK),
-        *("--remount-ro", "/dev", "--remount-ro", "/"),
-        *_environment(),
+        *("--bind", str(home), HOME, "--perms", "0755", "--dir", WORK, "--bind", str(work), WORK),
+        *("--chdir", WORK, "--remount-ro", "/dev", "--remount-ro", "/"),
+        *_environment(launcher.toolchains),
         *("--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)),
         *_capabilities(),
         *("/bin/sh", "-c", _FIRST_PROCESS, "sh"),
@@ -140,20 +155,15 @@ def _system() -> list[str]:
 
 
 def _devices() -> list[str]:
-    size = str(MAX_TEMPORARY_BYTES)
     arguments = ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/dev/shm", "/tmp", "/home"):  # noqa: S108 - places inside the sandbox
-        arguments += ["--perms", "1777", "--size", size, "--tmpfs", place]
+    for place, size in TEMPORARY_PLACES:
+        arguments += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
     return [*arguments, "--perms", "0777", "--dir", HOME]
 
 
 def _interpreter(prefix: Path, executable: Path) -> list[str]:
-    """Our Python's own files, read-only, with every parent made passable, and `python` names for it."""
-    arguments: list[str] = []
-    if not prefix.is_relative_to("/usr") and prefix != Path("/"):
-        for parent in reversed(prefix.parents[:-1]):
-            arguments += ["--perms", "0755", "--dir", str(parent)]
-        arguments += ["--ro-bind", str(prefix), str(prefix)]
+    """Our Python's own files, read-only, and `python` names for it."""
+    arguments = toolchains.bind(prefix) if prefix != Path("/") else []
     arguments += ["--perms", "0755", "--dir", _BIN]
     for name in ("python", "python3"):
         arguments += ["--symlink", str(executable), f"{_BIN}/{name}"]
@@ -173,8 +183,9 @@ def _etc(descriptors: Descriptors) -> list[str]:
     return arguments
 
 
-def _environment() -> list[str]:
-    path = f"{_BIN}:{Path(sys.base_prefix).resolve()}/bin:{SEARCH_PATH}"
+def _environment(extra: tuple[str, ...]) -> list[str]:
+    added = [str(folder) for place in extra for folder in toolchains.programs_of(Path(place))]
+    path = ":".join([_BIN, *added, f"{Path(sys.base_prefix).resolve()}/bin", SEARCH_PATH])
     values = {
         "PATH": path,
         "HOME": HOME,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.domain.ports import ToolHost
-from bot.domain.values import CommandRecord, RepositoryRef, SandboxStatus
+from bot.domain.values import RepositoryRef, SandboxStatus
 from bot.errors import Permanent, RetryLater
 from bot.workspace.git import Git
 from bot.workspace.host import ProcessToolHost
@@ -39,10 +39,12 @@ class Workspace:
         git_url: str,
         verify_timeout_seconds: float,
         sandbox: SandboxStatus | None = None,
+        toolchains: tuple[str, ...] = (),
         network_environment: Mapping[str, str] | None = None,
     ) -> None:
         """Work below *root*; *sandbox* is what `probe` found (None: probe when first needed).
 
+        `toolchains` are the operator's directories that the code inside may read.
         `network_environment` may hold proxy and certificate variables for git; others are ignored.
 
         Raises:
@@ -53,6 +55,7 @@ class Workspace:
         self._git = Git(root / "home", Remote(git_url, proxies))
         self._verify_timeout_seconds = verify_timeout_seconds
         self._sandbox = sandbox
+        self._toolchains = toolchains
         self._probing = asyncio.Lock()
 
     async def checkout(self, repository: RepositoryRef, sha: str, token: str, job_id: str) -> Checkout:
@@ -85,8 +88,9 @@ class Workspace:
         Raises:
             Permanent: It does not start (cause `sandbox_error`).
         """
-        host = _PatientHost(checkout.tree.parent, await self.sandbox_status(), find_bwrap())
-        host.max_verify_seconds = self._verify_timeout_seconds
+        status = await self.sandbox_status()
+        host = ProcessToolHost(checkout.tree.parent, status, find_bwrap(), self._toolchains)
+        host.max_command_seconds = self._verify_timeout_seconds
         await host.start()
         return host
 
@@ -98,7 +102,7 @@ class Workspace:
         """What the escape probe found; it runs once at most."""
         async with self._probing:
             if self._sandbox is None:
-                self._sandbox = await probe()
+                self._sandbox = await probe(self._toolchains)
             return self._sandbox
 
     def _job(self, job_id: str) -> Path:
@@ -109,13 +113,3 @@ class Workspace:
     def _make_places(self) -> None:
         for name in ("", "home", "mirrors", "jobs"):
             (self._root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-class _PatientHost(ProcessToolHost):
-    """A host whose commands never run longer than the installation allows."""
-
-    max_verify_seconds = 600.0
-
-    async def verify(self, command: str, *, timeout_seconds: float) -> CommandRecord:
-        """As in `ProcessToolHost`, within `max_verify_seconds`."""
-        return await super().verify(command, timeout_seconds=min(timeout_seconds, self.max_verify_seconds))

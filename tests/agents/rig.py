@@ -1,6 +1,6 @@
 """A loop on the real SDK and the real model server, with a tool host, transcript and ledger in memory."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +65,10 @@ class DictToolHost:
             FileChange(path, self.files[path], path not in self._before, False, "", 1, 1) for path in paths
         ]
 
-    async def verify(self, command: str, *, timeout_seconds: float) -> CommandRecord:
+    async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
+        raise AssertionError("the loop never prepares")
+
+    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
         raise AssertionError("the loop never verifies")
 
     async def close(self) -> None:

@@ -131,9 +131,15 @@ class FusedHost:
         self.fuse.pass_through("before the diff")
         return await self.host.changes()
 
-    async def verify(self, command: str, *, timeout_seconds: float) -> CommandRecord:
+    async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
+        self.fuse.pass_through("before the preparation")
+        records = await self.host.prepare(commands, timeout_seconds=timeout_seconds)
+        self.fuse.pass_through("after the preparation")
+        return records
+
+    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
         self.fuse.pass_through("before a verification")
-        record = await self.host.verify(command, timeout_seconds=timeout_seconds)
+        record = await self.host.verify(command, timeout_seconds=timeout_seconds, at_base=at_base)
         self.fuse.pass_through("after a verification")
         return record
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.workspace.sandbox import find_bwrap
+from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import verification
 from bot.workspace.toolhost.broker import Options, Pipes, be_file_server, serve
 from bot.workspace.toolhost.confine import Confinement
@@ -30,7 +30,7 @@ def options(tmp_path: Path) -> Options:
     for name in ("tree", "originals"):
         (tmp_path / name).mkdir()
     fds = [os.open(tmp_path / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tree", "originals")]
-    return Options(fds[0], fds[1], tmp_path, "/bin/false")
+    return Options(fds[0], fds[1], tmp_path, Launcher("/bin/false"))
 
 
 def exchange(options: Options, requests: io.BytesIO, replies: io.BytesIO) -> tuple[int, list[Any], list[Any]]:
@@ -52,7 +52,7 @@ def test_the_broker_ends_with_its_child(options: Options) -> None:
 
 
 def test_verify_never_reaches_the_child_and_says_when_the_sandbox_is_broken(options: Options) -> None:
-    request = {"op": "verify", "command": "true", "timeout_seconds": 5}
+    request = {"op": "verify", "command": "true", "timeout_seconds": 5, "at_base": False}
     code, heard, asked = exchange(options, lines(request), lines({"ready": True}))
     assert (code, asked) == (0, [])
     assert (heard[1]["tier"], heard[1]["exit_code"]) == ("none", None)
@@ -61,13 +61,13 @@ def test_verify_never_reaches_the_child_and_says_when_the_sandbox_is_broken(opti
 
 
 def test_a_launcher_that_is_not_there_is_a_failure_in_words(options: Options) -> None:
-    gone = Options(options.tree_fd, options.originals_fd, options.job, "/nonexistent/bwrap")
-    request = {"op": "verify", "command": "true", "timeout_seconds": 5}
+    gone = Options(options.tree_fd, options.originals_fd, options.job, Launcher("/nonexistent/bwrap"))
+    request = {"op": "verify", "command": "true", "timeout_seconds": 5, "at_base": False}
     assert "FileNotFoundError" in exchange(gone, lines(request), lines({}))[1][1]["failed"]
 
 
 def test_a_command_with_a_nul_does_not_run(options: Options) -> None:
-    assert verification.verify("/bin/false", options.job, "a\0b", 5)["tier"] == "none"
+    assert verification.verify(Launcher("/bin/false"), options.job, "a\0b", 5)["tier"] == "none"
 
 
 def test_the_child_says_how_it_is_held_and_serves(options: Options) -> None:
@@ -91,12 +91,15 @@ def test_a_child_that_cannot_be_held_does_not_serve(options: Options) -> None:
     assert "Operation not permitted" in said(replies)[0]["failed"]
 
 
-def test_options_are_four_words() -> None:
-    assert Options.parse(["3", "4", "/job", "-"]) == Options(3, 4, Path("/job"), "-")
+def test_options_are_four_words_and_the_toolchains() -> None:
+    assert Options.parse(["3", "4", "/job", "-"]) == Options(3, 4, Path("/job"), Launcher("-"))
+    launcher = Launcher("/bwrap", ("/opt/go", "/opt/node"))
+    words = ["3", "4", "/job", "/bwrap", "/opt/go", "/opt/node"]
+    assert Options.parse(words) == Options(3, 4, Path("/job"), launcher)
 
 
 @pytest.mark.skipif(find_bwrap() is None, reason="no bubblewrap here")
 def test_a_verification_runs_in_this_process_too(options: Options) -> None:
     (options.job / "tree").chmod(0o777)
-    record = verification.verify(str(find_bwrap()), options.job, "exit 7", 20)
+    record = verification.verify(Launcher(str(find_bwrap())), options.job, "exit 7", 20)
     assert (record["exit_code"], record["tier"], record["reason"]) == (7, "sandbox", "")

@@ -9,7 +9,7 @@ import pytest
 from bot.domain.enums import Tier
 from bot.domain.values import SandboxStatus
 from bot.workspace.host import ProcessToolHost
-from bot.workspace.sandbox import find_bwrap
+from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import execute, room, verification
 from bot.workspace.toolhost.confine import files_uid
 from bot.workspace.toolhost.room import MAX_TAKEN_BYTES, MAX_TAKEN_FILES, Room
@@ -75,11 +75,12 @@ def test_a_command_that_fills_the_disk_is_stopped_and_its_files_are_gone(
     monkeypatch.setattr(room, "MAX_TAKEN_BYTES", 16 * 1024**2)
     tree = tmp_path / "tree"
     tree.mkdir()
+    (tmp_path / "originals").mkdir()
     os.chown(tree, files_uid(), -1)
     command = "head -c 200000000 /dev/zero > full; sync; sleep 50"
-    record = verification.verify(str(find_bwrap()), tmp_path, command, 60)
+    record = verification.verify(Launcher(str(find_bwrap())), tmp_path, command, 60)
     assert (record["exit_code"], record["reason"]) == (137, "stopped because it filled the disk")
-    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["originals", "tree"]
 
 
 @pytest.mark.skipif(find_bwrap() is None, reason="no bubblewrap here")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.workspace import sandbox
-from bot.workspace.sandbox import Descriptors, command_line, find_bwrap
+from bot.workspace.sandbox import Descriptors, Launcher, command_line, find_bwrap
 
 DESCRIPTORS = Descriptors(passwd=3, group=4, hosts=5, seccomp=6, status=7)
 
@@ -20,9 +20,16 @@ def uid(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     return uid
 
 
-def words(command: str = "make test") -> list[str]:
+def words(command: str = "make test", toolchains: tuple[str, ...] = ()) -> list[str]:
     """The argument list."""
-    return command_line("/usr/bin/bwrap", "/job/work", command, seconds=2.5, descriptors=DESCRIPTORS)
+    return command_line(
+        Launcher("/usr/bin/bwrap", toolchains),
+        Path("/job/work"),
+        Path("/job/home"),
+        command,
+        seconds=2.5,
+        descriptors=DESCRIPTORS,
+    )
 
 
 def test_a_root_service_makes_no_user_namespace_and_drops_inside(uid: int) -> None:
@@ -39,11 +46,12 @@ def test_a_root_service_makes_no_user_namespace_and_drops_inside(uid: int) -> No
     assert sandbox.missing_programs() == ()
 
 
-def test_the_command_is_the_last_word_and_the_tree_the_only_writable_bind(uid: int) -> None:
+def test_the_command_is_the_last_word_and_the_copy_the_only_writable_bind(uid: int) -> None:
     line = words("--version; rm -rf /")
     assert line[-4:] == ["/bin/sh", "-c", "--", "--version; rm -rf /"]
     assert [line[i + 1 : i + 3] for i, word in enumerate(line) if word == "--bind"] == [
-        ["/job/work", "/work"]
+        ["/job/home", "/tmp/home"],
+        ["/job/work", "/work"],
     ]
     assert {"--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"} <= set(line)
     assert line.index("--remount-ro") > line.index("--bind")

@@ -2,15 +2,16 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bot.workspace.toolhost import confine, server, verification
+from bot.workspace.sandbox import Launcher
+from bot.workspace.toolhost import confine, server
 from bot.workspace.toolhost.beneath import Tree
+from bot.workspace.toolhost.errands import Errands
 from bot.workspace.toolhost.originals import Originals
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -18,18 +19,18 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the worker hands over on the command line: descriptors, the job's directory, the bwrap."""
+    """What the worker hands over on the command line: descriptors, the job's directory, the launcher."""
 
     tree_fd: int
     originals_fd: int
     job: Path
-    bwrap: str
+    launcher: Launcher
 
     @classmethod
     def parse(cls, arguments: list[str]) -> "Options":
-        """From four words, in this order."""
-        tree_fd, originals_fd, job, bwrap = arguments
-        return cls(int(tree_fd), int(originals_fd), Path(job), bwrap)
+        """From four words and one for each toolchain, in this order."""
+        tree_fd, originals_fd, job, bwrap, *toolchains = arguments
+        return cls(int(tree_fd), int(originals_fd), Path(job), Launcher(bwrap, tuple(toolchains)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,11 @@ def serve(options: Options, worker: Pipes, child: Pipes) -> int:
     """Answer each request of *worker*; 0 when it is done, 1 when the *child* is gone."""
     if not _pass_on(child, worker):
         return 1
+    errands = Errands(options.launcher, options.job)
     for line in worker.requests:
         request = json.loads(line)
-        if request["op"] == "verify":
-            _say(worker, _verified(options, request))
+        if errands.are_for(request["op"]):
+            _say(worker, errands.answer(request))
             continue
         child.requests.write(line)
         child.requests.flush()
@@ -78,13 +80,6 @@ def be_file_server(options: Options, pipes: Pipes, give_up_power: Callable[[], c
     _say(pipes, {"ready": True, "pid": os.getpid(), **ready})
     server.serve(files, pipes.requests, pipes.replies)
     return 0
-
-
-def _verified(options: Options, request: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return verification.verify(options.bwrap, options.job, request["command"], request["timeout_seconds"])
-    except (OSError, subprocess.SubprocessError) as error:
-        return {"failed": f"{type(error).__name__}: {error}"}
 
 
 def _pass_on(child: Pipes, worker: Pipes) -> bool:

@@ -1,0 +1,66 @@
+"""What the broker answers itself, because it needs the sandbox: verify, prepare, and the model's commands."""
+
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+from bot.domain.paths import RefusedPath
+from bot.workspace.sandbox import Launcher
+from bot.workspace.toolhost import verification
+from bot.workspace.toolhost.beneath import Trouble
+from bot.workspace.toolhost.commands import Answer, Commands
+from bot.workspace.toolhost.server import Tool, checked
+
+Request: TypeAlias = Mapping[str, Any]
+
+
+class Errands:
+    """The requests of the worker that never reach the file server."""
+
+    def __init__(self, launcher: Launcher, job: Path) -> None:
+        """Run with *launcher* below *job*."""
+        self._launcher = launcher
+        self._job = job
+        self._commands = Commands(launcher, job)
+        self._by_name: Mapping[str, Callable[[Request], dict[str, Any]]] = {
+            "verify": self._verify,
+            "prepare": self._prepare,
+            "command": self._command,
+            "output": self._output,
+        }
+
+    def are_for(self, name: str) -> bool:
+        """Whether the request *name* is answered here."""
+        return name in self._by_name
+
+    def answer(self, request: Request) -> dict[str, Any]:
+        """The answer to *request*; `failed` says in words what stood in the way."""
+        try:
+            return self._by_name[request["op"]](request)
+        except (OSError, subprocess.SubprocessError, RefusedPath, Trouble) as error:
+            return {"failed": f"{type(error).__name__}: {error}"}
+
+    def _verify(self, request: Request) -> dict[str, Any]:
+        return verification.verify(
+            self._launcher,
+            self._job,
+            request["command"],
+            request["timeout_seconds"],
+            at_base=request["at_base"],
+        )
+
+    def _prepare(self, request: Request) -> dict[str, Any]:
+        seconds = request["timeout_seconds"]
+        return {"records": verification.prepare(self._launcher, self._job, request["commands"], seconds)}
+
+    def _command(self, request: Request) -> dict[str, Any]:
+        return asdict(self._commands.run(request["command"], request["timeout_seconds"]))
+
+    def _output(self, request: Request) -> dict[str, Any]:
+        try:
+            arguments = checked(cast("Tool", self._commands.read_output), request["arguments"])
+        except Trouble as error:
+            return asdict(Answer(str(error), is_error=True))
+        return asdict(self._commands.read_output(**arguments))
