@@ -80,6 +80,8 @@ def split(path: str) -> tuple[str, ...]:
 
 def is_git_spelling(component: str) -> bool:
     """Whether some file system would take *component* for `.git`."""
+    if component.isascii() and component.isprintable() and "git" not in component.lower():
+        return False
     for piece in component.split("\\"):
         name = unicodedata.normalize("NFKC", piece.split(":", 1)[0])
         visible = "".join(c for c in name if unicodedata.category(c) not in _HIDDEN_CATEGORIES)

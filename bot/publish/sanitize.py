@@ -9,10 +9,10 @@ anything would still act, the whole text is published as one code block. The sec
 from dataclasses import dataclass
 from typing import Final
 
+from bot.domain.secret_shapes import find_secrets
 from bot.domain.text import strip_invisible
 from bot.publish.inert import indented, inert
 from bot.publish.plain import plain
-from bot.publish.secret_shapes import find_secrets
 from bot.publish.surface import Allowed, acts
 
 # GitHub refuses a body over 65,536 characters; the rest of it is left for markers and footers.

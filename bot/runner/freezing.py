@@ -9,12 +9,12 @@ from bot.db.transcript import Artifact
 from bot.domain import markers
 from bot.domain.branches import branch_name
 from bot.domain.enums import ArtifactType, Cause, OperationKind
+from bot.domain.secret_shapes import find_secrets
 from bot.domain.text import strip_invisible
 from bot.domain.values import ClaimedJob, FileChange, Json
 from bot.publish import render
 from bot.publish.render import Check
 from bot.publish.sanitize import sanitize, sanitize_commit, sanitize_title
-from bot.publish.secret_shapes import find_secrets
 from bot.runner.outcome import Outcome
 
 _FAILURES: Final = frozenset(
