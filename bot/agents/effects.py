@@ -42,6 +42,11 @@ class Effects:
         """Whether something stands that can be shown to people."""
         return bool(self.proposal or self.analysis or self.review or self.labels or self.duplicate)
 
+    def reopen(self) -> None:
+        """Take the end back: what was given stands, and each effect may be given as often as at first."""
+        self.summary, self.is_over = "", False
+        self._counts.clear()
+
     def apply(self, name: str, arguments: Json, *, has_changes: bool) -> ToolResult:
         """Take the effect *name* with arguments that fit its schema; an unfit one gets an error."""
         if self.is_over:
