@@ -127,7 +127,8 @@ def _read(line: str, number: int, prefix: str) -> Command | CommandProblem:
 
 def _nearest(name: str) -> str:
     """The canonical verb that is written most like *name*; `help` when none is."""
-    close = get_close_matches(name[:_VERB_CHARS], _VERBS, n=1, cutoff=0.6)
+    letters = "".join(char for char in name[:_VERB_CHARS] if char.isalpha())
+    close = get_close_matches(letters, _VERBS, n=1, cutoff=0.6)
     return _VERBS[close[0]] if close else "help"
 
 
