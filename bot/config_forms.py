@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from bot.domain.budget import micro_usd
+from bot.domain.money import micro_usd
 from bot.errors import Problem
 
 _TRUE = frozenset({"1", "true", "yes", "on"})

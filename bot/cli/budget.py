@@ -13,7 +13,7 @@ from bot.cli.terminal import EXIT_OK
 from bot.cli.visible import one_line
 from bot.db import spending
 from bot.db.spending import SpendLine
-from bot.domain.budget import usd_text
+from bot.domain.money import usd_text
 
 _FULL: Final = 1.0
 _NEARLY: Final = 0.8

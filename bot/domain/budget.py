@@ -2,132 +2,41 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_FLOOR, Decimal
-from enum import StrEnum
 from typing import Final
 
 from bot.domain.enums import Cause
-from bot.errors import Permanent, RetryLater
+from bot.domain.money import micro_usd, usd, usd_text
+from bot.domain.overspend import BudgetExceeded, BudgetKind, TokensExceeded
+from bot.errors import RetryLater
 
-MICRO_USD_PER_USD = 1_000_000
+__all__ = [
+    "MINUTE",
+    "Account",
+    "BudgetExceeded",
+    "BudgetKind",
+    "Budgets",
+    "Line",
+    "Spent",
+    "Standing",
+    "Sums",
+    "TokensExceeded",
+    "check",
+    "check_call",
+    "day_start",
+    "micro_usd",
+    "month_start",
+    "resets_at",
+    "standing",
+    "usd",
+    "usd_text",
+]
+
 MINUTE: Final = timedelta(seconds=60)
 """How far back the breaker looks."""
 
 
-class BudgetKind(StrEnum):
-    """What a limit is for: the field of `Budgets` that holds it."""
-
-    ORGANIZATION_MONTH = "organization_month"
-    ORGANIZATION_DAY = "organization_day"
-    REPOSITORY_DAY = "repository_day"
-    USER_DAY = "user_day"
-    JOB = "job"
-    MINUTE = "minute"
-
-    @property
-    def setting(self) -> str:
-        """The environment variable by which the operator changes the limit."""
-        return f"ISSUEWRIGHT_BUDGET_{self.name}_USD"
-
-    @property
-    def words(self) -> str:
-        """What the limit is for, as people read it."""
-        return _WORDS[self]
-
-
-_WORDS: Final = {
-    BudgetKind.ORGANIZATION_MONTH: "this organization's month",
-    BudgetKind.ORGANIZATION_DAY: "this organization's day",
-    BudgetKind.REPOSITORY_DAY: "this repository's day",
-    BudgetKind.USER_DAY: "this person's day",
-    BudgetKind.JOB: "this job",
-    BudgetKind.MINUTE: "one minute of all jobs together",
-}
 # Of several that are used up, the one that stays so for longest is told.
 _LASTING: Final = tuple(kind for kind in BudgetKind if kind is not BudgetKind.MINUTE)
-
-
-class BudgetExceeded(Permanent):
-    """The next call could break a limit, so it is not made; `limit` says which in words.
-
-    The message names the amounts; `public` is the same without them, for a thread that anybody reads.
-    """
-
-    def __init__(
-        self,
-        limit: str,
-        *,
-        spent_micro_usd: int,
-        reserve_micro_usd: int,
-        limit_micro_usd: int,
-        resets_at: datetime | None = None,
-        remedy: str = "",
-    ) -> None:
-        """Keep the numbers for the report; *resets_at* is when the budget begins anew, if it does."""
-        ending = _ending(resets_at, remedy)
-        super().__init__(
-            f"The budget of {usd_text(limit_micro_usd)} for {limit} does not cover the next model call: "
-            f"{usd_text(spent_micro_usd)} spent or reserved, up to {usd_text(reserve_micro_usd)} needed."
-            f"{ending}",
-            cause=Cause.BUDGET,
-        )
-        self.limit = limit
-        self.spent_micro_usd = spent_micro_usd
-        self.reserve_micro_usd = reserve_micro_usd
-        self.limit_micro_usd = limit_micro_usd
-        self.resets_at = resets_at
-        self.public = f"The budget for {limit} does not cover the next model call.{ending}"
-
-
-class TokensExceeded(BudgetExceeded):
-    """The cap on tokens that a job has whose model has no known price; no money is involved."""
-
-    def __init__(self, *, spent_tokens: int, reserve_tokens: int, limit_tokens: int) -> None:
-        """Keep the numbers in the message."""
-        super().__init__("this job", spent_micro_usd=0, reserve_micro_usd=0, limit_micro_usd=0)
-        self.public = (
-            f"The limit of {limit_tokens:,} tokens for this job does not cover the next model call: "
-            f"{spent_tokens:,} used or reserved, up to {reserve_tokens:,} needed (the model has no price). "
-            f"{_RAISED_BY} `limits.tokens` of the agent, or the model's price in AGENT_MODELS_FILE."
-        )
-        self.args = (self.public,)
-
-
-_RAISED_BY: Final = "Whoever runs Issuewright can raise it:"
-
-
-def _ending(resets_at: datetime | None, remedy: str) -> str:
-    """When the budget begins anew, and what raises it."""
-    anew = f" It begins anew on {resets_at:%Y-%m-%d at %H:%M} UTC." if resets_at else ""
-    return anew + (f" {_RAISED_BY} {remedy}." if remedy else "")
-
-
-def micro_usd(usd: float | str) -> int:
-    """Dollars as whole micro-USD, rounded down: a limit is never read as more than was written.
-
-    Raises:
-        ValueError: *usd* is negative or not a finite number.
-    """
-    amount = Decimal(str(usd))
-    if not amount.is_finite() or amount < 0:
-        raise ValueError(f"{usd} is no amount of money")
-    return int((amount * MICRO_USD_PER_USD).to_integral_value(ROUND_FLOOR))
-
-
-def usd(amount_micro_usd: int) -> float:
-    """Micro-USD as dollars, for people and for fields that the data model calls `cost_usd`."""
-    return amount_micro_usd / MICRO_USD_PER_USD
-
-
-def usd_text(amount_micro_usd: int) -> str:
-    """Micro-USD as people read it: `$3.00`; below ten cents with four places."""
-    places = 4 if 0 < amount_micro_usd < 100_000 else 2
-    return f"${usd(amount_micro_usd):.{places}f}"
-
-
-def remaining(spent_micro_usd: int, limit_micro_usd: int) -> int:
-    """What is left under the limit, never below 0."""
-    return max(limit_micro_usd - spent_micro_usd, 0)
 
 
 def check(spent_micro_usd: int, reserve_micro_usd: int, limit_micro_usd: int, *, limit: str) -> None:

@@ -153,6 +153,8 @@ async def test_a_budget_begins_anew_with_the_day_or_the_month_of_utc(
         await reserve(database, job, 1, limits, now=later - timedelta(milliseconds=1))
     assert caught.value.resets_at == later
     await reserve(database, job, 100, limits, now=later)
+    with pytest.raises(BudgetExceeded):
+        await reserve(database, job, 1, limits, now=later)
 
 
 async def test_the_breaker_counts_everybodys_last_minute_and_lets_the_job_wait(database: Database) -> None:

@@ -40,10 +40,6 @@ def test_money_is_shown_as_people_read_it(micro_usd: int, text: str) -> None:
     assert budget.usd_text(micro_usd) == text
 
 
-def test_what_is_left_is_never_below_zero() -> None:
-    assert (budget.remaining(2, 5), budget.remaining(9, 5)) == (3, 0)
-
-
 def test_a_call_that_just_fits_is_allowed() -> None:
     budget.check(2, 3, 5, limit="this job")
 
