@@ -91,16 +91,20 @@ async def add_verifications(
     records: Sequence[CommandRecord],
     *,
     now: datetime,
+    position: int = 0,
 ) -> None:
-    """Record what the harness ran, in order, under this owner's fence; raises LeaseLost."""
+    """Record what the harness ran, in order, under this owner's fence; raises LeaseLost.
+
+    *position* is how many of the same moment this owner has recorded before: rounds follow each other.
+    """
     await jobs.own(scope, connection, job)
-    for position, record in enumerate(records):
+    for place, record in enumerate(records, start=position):
         await connection.execute(
             insert(verifications).values(
                 id=new_id(now),
                 job_id=job.id,
                 fence=job.fence,
-                position=position,
+                position=place,
                 when=when,
                 command=record.command,
                 exit_code=record.exit_code,
