@@ -1,34 +1,53 @@
 """The Messages API through the vendor's SDK: one request, one answer, errors by what to do about them.
 
 The SDK's own retries are off: the agent loop retries, because each attempt needs a reservation of money.
-Nothing is read from `ANTHROPIC_*` environment variables: key and address are passed in.
+Nothing is read from `ANTHROPIC_*` environment variables: key and address are passed in. Answers are asked
+for as streams and put together here, without the SDK's models: those would drop fields that must be sent
+back unchanged, and cost a multiple of the time.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from bot.domain.values import Json, ModelReply, ModelRequest, Usage
+from bot.domain.values import Json, ModelReply, ModelRequest
 from bot.errors import IssuewrightError
-from bot.llm import failures
+from bot.llm import failures, reply
+from bot.llm.features import Features, parameters
+from bot.llm.stream import Assembly, StreamDamaged, StreamError
 
 if TYPE_CHECKING:
     import httpx2
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
-MAX_INPUT_DEPTH = 50
-"""Our tools take flat objects; orjson writes at most 255 levels: https://github.com/ijl/orjson#serialize"""
+IDLE_TIMEOUT_SECONDS = 90.0
+"""How long a stream may be silent: Anthropic sends a ping every few seconds."""
+MAX_PING_SECONDS = 300.0
+"""How long it may say nothing but that it lives."""
+DRAIN_SECONDS = 1.0
+"""How long the end of a stream may take after its message's, so that the connection can be used again."""
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class AnthropicModel:
     """A `bot.domain.ports.Model` on `AsyncAnthropic`; building one imports the SDK (about 2 s of CPU)."""
 
-    def __init__(self, api_key: str, base_url: str | None = None) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str | None = None,
+        *,
+        idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
+        max_ping_seconds: float = MAX_PING_SECONDS,
+    ) -> None:
         """Talk to *base_url* (None: Anthropic itself) with *api_key*."""
         import anthropic
 
         self._api_key = api_key
+        self._idle_timeout_seconds = idle_timeout_seconds
+        self._max_ping_seconds = max_ping_seconds
+        self._features = Features()
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url or DEFAULT_BASE_URL,
@@ -52,33 +71,88 @@ class AnthropicModel:
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                response = await self._send(request, timeout_seconds)
+                return await self._ask(request, timeout_seconds)
         except TimeoutError as error:
             raise failures.cut(f"nothing within {timeout_seconds:.0f} s") from error
-        return _reply(response.content, response.headers.get("request-id"))
 
     async def close(self) -> None:
         """Close the connections; the second time does nothing."""
         await self._client.close()
 
-    async def _send(self, request: ModelRequest, timeout_seconds: float) -> "httpx2.Response":
-        """The raw answer: the SDK's models would drop fields that must be sent back unchanged."""
+    async def _ask(self, request: ModelRequest, timeout_seconds: float) -> ModelReply:
+        """Ask; where the server is without a feature, ask again without it (the refusal cost nothing)."""
+        while True:
+            body = parameters(request, self._features.missing(request.model))
+            sent = await self._send(body, timeout_seconds)
+            if not isinstance(sent, failures.Failure):
+                return await self._read(sent)
+            if not self._features.learn(request.model, body, sent):
+                raise failures.from_status(sent, api_key=self._api_key)
+
+    async def _send(self, body: Json, timeout_seconds: float) -> "httpx2.Response | failures.Failure":
+        """The response with its body still to come, or what an error status said."""
         import anthropic
         import httpx2
 
         try:
-            answer = await self._client.messages.with_raw_response.create(
-                timeout=timeout_seconds, **_parameters(request)
+            response: object = await self._client.post(
+                "/v1/messages",
+                body=body,
+                cast_to=httpx2.Response,
+                options={"timeout": timeout_seconds},
+                stream=True,
+                stream_cls=anthropic.AsyncStream[object],
             )
+            # Asked for so, the SDK hands over the response itself, and its type says AsyncStream.
+            return cast("httpx2.Response", response)
         except anthropic.APIStatusError as error:
-            failure = failures.Failure.read(error.status_code, error.response.headers, error.body)
-            raise failures.from_status(failure, api_key=self._api_key) from error
+            return failures.Failure.read(error.status_code, error.response.headers, error.body)
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
             raise self._connection_failure(error) from error
         except (TypeError, ValueError) as error:
             raise failures.unsendable(type(error).__name__) from error
-        response: httpx2.Response = answer.http_response
-        return response
+
+    async def _read(self, response: "httpx2.Response") -> ModelReply:
+        """The reply in *response*, which is closed whatever happens."""
+        import httpx2
+
+        is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+        try:
+            message = await (self._read_events(response) if is_stream else _read_json(response))
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise failures.cut(type(error).__name__) from error
+        except StreamDamaged as error:
+            raise failures.cut(str(error)) from error
+        except StreamError as error:
+            failure = failures.Failure.read_event(error.body)
+            raise failures.from_event(failure, api_key=self._api_key, is_started=error.is_started) from error
+        finally:
+            await response.aclose()
+        return reply.read(message, response.headers.get("request-id"))
+
+    async def _read_events(self, response: "httpx2.Response") -> Json:
+        """The message that the events make; the wait for each of them is bounded."""
+        assembly, size = Assembly(), 0
+        loop = asyncio.get_running_loop()
+        progress_at = loop.time()
+        try:
+            async with asyncio.timeout(self._idle_timeout_seconds) as limit:
+                async for piece in response.aiter_bytes():
+                    size += len(piece)
+                    now = loop.time()
+                    progress_at = now if assembly.feed(piece) else progress_at
+                    limit.reschedule(self._until(assembly, now, progress_at))
+                    _check_size(size)
+        except TimeoutError as error:
+            if not assembly.is_whole:
+                raise failures.cut("the stream fell silent") from error
+        return assembly.message
+
+    def _until(self, assembly: Assembly, now: float, progress_at: float) -> float:
+        """By when the next bytes must come, on the event loop's clock."""
+        if assembly.is_whole:
+            return now + DRAIN_SECONDS
+        return min(now + self._idle_timeout_seconds, progress_at + self._max_ping_seconds)
 
     @staticmethod
     def _connection_failure(error: Exception) -> IssuewrightError:
@@ -90,94 +164,25 @@ class AnthropicModel:
         return failures.away(reason) if isinstance(error.__cause__, before) else failures.cut(reason)
 
 
-def _parameters(request: ModelRequest) -> dict[str, Any]:
-    """The request as keyword arguments; empty lists are left out, as the API refuses an empty tool list."""
-    parameters: dict[str, Any] = {
-        "model": request.model,
-        "max_tokens": request.max_tokens,
-        "messages": request.messages,
-    }
-    if request.system:
-        parameters["system"] = request.system
-    if request.tools:
-        parameters["tools"] = request.tools
-    return parameters
-
-
-def _reply(body: bytes, request_id: str | None) -> ModelReply:
-    """The answer as a value; `content` is the server's own JSON.
+async def _read_json(response: "httpx2.Response") -> Json:
+    """The message of a server that answered in one piece.
 
     Raises:
-        OutcomeUnknown: it is no JSON (also: a lone surrogate), or has not the documented shape.
+        OutcomeUnknown: it is no JSON (also: a lone surrogate), or too much of it.
     """
+    pieces, size = [], 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        _check_size(size)
+        pieces.append(piece)
     try:
-        data = orjson.loads(body)
+        message: Json = orjson.loads(b"".join(pieces))
     except orjson.JSONDecodeError as error:
         raise failures.cut("it is no JSON") from error
-    if not isinstance(data, dict) or not _is_content(data.get("content")) or not _is_usage(data.get("usage")):
-        raise failures.cut("it has not the shape of a message")
-    stop_reason = data.get("stop_reason")
-    return ModelReply(
-        content=[_without_depth(block) for block in data["content"]],
-        stop_reason=stop_reason if isinstance(stop_reason, str) else None,
-        usage=_usage(data["usage"]),
-        model=str(data.get("model") or ""),
-        request_id=request_id,
-    )
+    return message
 
 
-def _is_content(content: object) -> bool:
-    """Whether it is a list of typed blocks whose tool calls can be answered."""
-    return isinstance(content, list) and all(_is_block(block) for block in content)
-
-
-def _is_block(block: object) -> bool:
-    """Whether the fields that we rely on are there; unknown kinds of blocks pass."""
-    if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-        return False
-    if block["type"] == "text":
-        return isinstance(block.get("text"), str)
-    if block["type"] == "tool_use":
-        fields = (("id", str), ("name", str), ("input", dict))
-        return all(isinstance(block.get(name), type_) for name, type_ in fields)
-    return True
-
-
-def _without_depth(block: Json) -> Json:
-    """The block; a call whose arguments nest too deeply keeps none, and is told what is missing."""
-    if block["type"] != "tool_use" or not _is_deeper(block["input"], MAX_INPUT_DEPTH):
-        return block
-    return {**block, "input": {}}
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether *value* nests more than *levels* objects and lists; without recursion."""
-    layer = [value]
-    for _ in range(levels + 1):
-        nests = [item for item in layer if isinstance(item, dict | list)]
-        layer = [item for nest in nests for item in (nest.values() if isinstance(nest, dict) else nest)]
-        if not nests:
-            return False
-    return True
-
-
-def _is_usage(usage: object) -> bool:
-    """Whether the bill is there: an answer that does not say what it cost would be free for ever."""
-    return isinstance(usage, dict) and all(
-        isinstance(usage.get(name), int) for name in ("input_tokens", "output_tokens")
-    )
-
-
-def _usage(fields: Json) -> Usage:
-    """The four counts that cost money; cache counts may be missing or null."""
-
-    def count(name: str) -> int:
-        value = fields.get(name)
-        return value if isinstance(value, int) and value > 0 else 0
-
-    return Usage(
-        input_tokens=count("input_tokens"),
-        output_tokens=count("output_tokens"),
-        cache_write_tokens=count("cache_creation_input_tokens"),
-        cache_read_tokens=count("cache_read_input_tokens"),
-    )
+def _check_size(size: int) -> None:
+    """Give up an answer that no model writes, before it fills the memory."""
+    if size > MAX_ANSWER_BYTES:
+        raise failures.cut("it is too large")

@@ -81,6 +81,7 @@ async def test_the_request_holds_what_was_given_and_nothing_else(
         "model": "claude-sonnet-5-5",
         "max_tokens": 16_000,
         "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
     }
 
 

@@ -133,6 +133,7 @@ class ModelServer:
         request_id = f"req_standin{len(self.requests):06d}"
         record: Json = {"id": request_id, "headers": _safe_headers(request), "body": None, "status": 200}
         record |= {"path": request.path, "bytes": len(raw), "received_at": time.monotonic()}
+        record["peer"] = str(request.transport and request.transport.get_extra_info("peername"))
         self.requests.append(record)
         try:
             record["body"] = body = read(raw)
