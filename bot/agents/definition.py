@@ -48,7 +48,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One agent: its default model (an alias or a name), what it may use and ask for, and its prompt."""
+    """One agent: its default model (an alias or a name), what it may use and ask for, and its prompt.
+
+    `has_own_model`: a repository has chosen its model, so that nothing but a person's word changes it.
+    """
 
     id: str
     model: str
@@ -57,6 +60,7 @@ class Definition:
     limits: Limits
     prompt: str
     summary: str = ""
+    has_own_model: bool = False
 
     @property
     def kind(self) -> str:
@@ -111,6 +115,7 @@ def _built(data: Mapping[str, Any], prompt: str, base: Definition | None) -> Def
         limits=Limits(**{**limits, **data.get("limits", {})}),
         prompt=prompt or (base.prompt if base else ""),
         summary=data.get("summary", base.summary if base else "").strip(),
+        has_own_model=base is not None and "model" in data,
     )
 
 

@@ -44,7 +44,7 @@ class Effects:
 
     def reopen(self) -> None:
         """Take the end back: what was given stands, and each effect may be given as often as at first."""
-        self.summary, self.is_over = "", False
+        self.summary, self.question, self.is_over, self.has_given_up = "", None, False, False
         self._counts.clear()
 
     def apply(self, name: str, arguments: Json, *, has_changes: bool) -> ToolResult:

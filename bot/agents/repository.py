@@ -6,6 +6,7 @@ its own, bounded by the built-in one of its kind. The model is one of the aliase
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from bot.agents.definition import Definition, parse, split
@@ -93,15 +94,7 @@ def _widenings(definition: Definition, bound: Definition) -> list[str]:
 
 def _with_law(definition: Definition) -> Definition:
     """The same agent with the rules that no repository's prompt takes away."""
-    return Definition(
-        id=definition.id,
-        model=definition.model,
-        tools=definition.tools,
-        effects=definition.effects,
-        limits=definition.limits,
-        prompt=f"{definition.prompt}\n\n{_LAW}",
-        summary=definition.summary,
-    )
+    return replace(definition, prompt=f"{definition.prompt}\n\n{_LAW}")
 
 
 def _has_url(data: Any) -> bool:
