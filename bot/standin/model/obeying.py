@@ -24,14 +24,13 @@ _DECODER = json.JSONDecoder()
 
 def orders(messages: list[Json]) -> Iterator[tuple[Json, ...]]:
     """The calls that the user messages order, each order once, in the order seen; one tuple is one turn."""
+    said = (text for message in messages if message["role"] == "user" for text in texts(message))
     seen: set[str] = set()
-    for message in messages:
-        for text in texts(message) if message["role"] == "user" else ():
-            for calls in _ordered(text):
-                key = json.dumps(calls)
-                if key not in seen:
-                    seen.add(key)
-                    yield calls
+    for calls in (calls for text in said for calls in _ordered(text)):
+        key = json.dumps(calls)
+        if key not in seen:
+            seen.add(key)
+            yield calls
 
 
 def position(messages: list[Json], index: int) -> tuple[int, tuple[Json, ...] | None]:
