@@ -25,7 +25,7 @@ from bot.domain.intents import (
     SaveInstallation,
     StartJob,
 )
-from bot.domain.values import Origin, RepositoryRef, Scope
+from bot.domain.values import Origin, RepositoryRef, Scope, Triage
 from bot.intake.dispatch import Change
 from bot.intake.gate import Gate
 from bot.intake.installations import Installations
@@ -81,14 +81,7 @@ class Intake:
 
     async def _submit(self, intent: StartJob, tenant: Tenant, connection: AsyncConnection) -> None:
         snapshot = intent.snapshot
-        decided = triage.classify(
-            snapshot.title,
-            snapshot.body,
-            snapshot.labels,
-            intent.verb,
-            words=snapshot.words,
-            default_model=self.default_model,
-        )
+        decided = self._triage(intent)
         origin = Origin(
             repository_id=tenant.repository.id,
             number=intent.number,
@@ -124,6 +117,18 @@ class Intake:
             await self._react(intent, tenant, ACCEPTED, connection)
         log.info(
             "job_submitted", job_id=submitted.job_id, is_new=submitted.is_new, issue_id=submitted.issue_id
+        )
+
+    def _triage(self, intent: StartJob) -> Triage:
+        """What the rules say of a request; the model's look comes when the job runs."""
+        snapshot = intent.snapshot
+        return triage.classify(
+            snapshot.title,
+            snapshot.body,
+            snapshot.labels,
+            intent.verb,
+            words=snapshot.words,
+            default_model=self.default_model,
         )
 
     async def _react(
