@@ -1,6 +1,7 @@
 """Money in the settings: limits in dollars, classes of models, and a file of prices."""
 
 import contextlib
+import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.agents.definition import Limits
 from bot.config import Role, Settings, load
 from bot.config_forms import BadFile
 from bot.config_models import ModelEntry, parse
@@ -77,6 +79,17 @@ def test_the_breaker_lets_the_dearest_call_pass_and_holds_before_an_organization
         prices.worst_cost_micro_usd(info, info.context_tokens, 16_000) for info in prices.MODELS.values()
     )
     assert dearest < limits.minute < limits.organization_day
+
+
+def test_the_page_repeats_the_defaults_and_its_example_is_one() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "budgets.md").read_text()
+    limits = load({}, role=Role.MIGRATE).budgets
+    for kind in BudgetKind:
+        amount = f"${limits.of(kind) // 1_000_000}" if limits.of(kind) else "none"
+        assert re.search(rf"^\|[^|]*\| {re.escape(amount)}\b[^|]*\| `{kind.setting}`", page, re.MULTILINE)
+    assert f"| {Limits().tokens:,} | `limits.tokens`" in page
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert [entry.name for entry in parse(example)] == ["house/large-2", "local"]
 
 
 # ── models ───────────────────────────────────────────────────────────────────────────────────────

@@ -27,7 +27,7 @@ STATES: Final[dict[JobStatus, Cell]] = {
 _QUARANTINED: Final[Cell] = ("▲ quarantined", "red")
 _ADVICE: Final = {
     Cause.DENIED: "whoever asked may not; somebody with write access has to ask",
-    Cause.BUDGET: "it reached its limit of money; ask for less at a time",
+    Cause.BUDGET: "a budget does not cover it (`issuewright budget`); raise it, or ask for less at a time",
     Cause.DEADLINE: "it reached its limit of time; ask for less at a time",
     Cause.VERIFY_FAILED: "the repository's own tests failed after the change; the diff is kept",
     Cause.MODEL_ERROR: "look at `GET /api/agents/health`: is the model there, is its key valid?",

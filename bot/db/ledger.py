@@ -43,8 +43,9 @@ async def reserve(
 ) -> str:
     """Set the money for one call aside, under this owner's fence; gives the id of the row.
 
-    Twice is two calls. Of two at once in one organization the second counts the first. The transaction
-    must not have locked any row before.
+    Twice is two calls. Of two at once in one organization the second counts the first. An earlier call of
+    the job that has ended is settled first, also in this transaction, or it counts at its maximum; no other
+    row may be locked before.
 
     Raises:
         BudgetExceeded: A limit does not cover the call; nothing is written.

@@ -95,6 +95,15 @@ async def test_tokens_count_at_their_maximum_until_they_are_known(database: Data
     assert found == ledger.Spent(0, 1_000)
 
 
+async def test_what_is_settled_in_the_same_transaction_counts_at_its_cost(database: Database) -> None:
+    job = await start_job(database, await make_tenant(database))
+    row_id = await reserve(database, job, 90, HUNDRED)
+    scope = Scope(job.organization_id)
+    async with database.write() as connection:
+        await ledger.settle(scope, connection, row_id, micro_usd=10, usage=Usage(), now=NOW)
+        assert await reserve_in(connection, job, 90, HUNDRED)
+
+
 async def test_another_job_has_its_own_limit(database: Database) -> None:
     tenant = await make_tenant(database)
     first, second = await start_job(database, tenant, 1), await start_job(database, tenant, 2)
