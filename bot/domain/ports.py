@@ -43,11 +43,13 @@ class ToolHost(Protocol):
             Permanent: The host is gone (cause `sandbox_error`).
         """
 
-    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
+    async def verify(
+        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+    ) -> CommandRecord:
         """Run one verification command in the sandbox, on a copy of the prepared base with the change.
 
         It holds exactly what `changes` names and nothing that `run_command` has left; with *at_base*
-        not even the change.
+        not even the change, and the paths *as_before* are as in the base.
 
         Raises:
             Permanent: The host is gone (cause `sandbox_error`).

@@ -1,6 +1,5 @@
 """What a run came to, decided from facts alone: the loop's end, the changes, the records."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from bot.domain.effects import LoopResult, Proposal, Stop
 from bot.domain.enums import Cause, When
 from bot.domain.values import CommandRecord, FileChange
+from bot.runner.failures import fails, same_failures
 
 MAX_FILES: Final = 15
 MAX_CHANGED_LINES: Final = 400
@@ -21,8 +21,6 @@ _STOP_CAUSES: Final = {
     Stop.NONSENSE: Cause.MODEL_ERROR,
     Stop.STUCK: Cause.MODEL_ERROR,
 }
-# What differs between two equal test runs: times, addresses, process ids in temporary names.
-_NOISE: Final = re.compile(r"\d+(\.\d+)? ?(s|ms|seconds?)\b|0x[0-9a-f]+|/tmp/[^\s:\"']+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def decide(
         base_sha=base_sha,
         steps=result.steps,
         cost_usd=result.cost_usd,
-        has_old_failures=_fails(after),
+        has_old_failures=fails(after),
     )
 
 
@@ -119,21 +117,7 @@ def _judge(
             f"{MAX_FILES} files and {MAX_CHANGED_LINES} lines, so here is the diff instead."
         )
         return Cause.ANSWERED, sentence, "Split the request into smaller ones."
-    if _fails(after) and not _same_failures(before, after):
+    if fails(after) and not same_failures(before, after):
         sentence = "The verification fails with this change, so no pull request was opened; the diff is kept."
         return Cause.VERIFY_FAILED, sentence, "Say more about the problem and use `/agent fix` again."
     return Cause.PULL_REQUEST, "", "Review the draft; push to its branch or close it as you like."
-
-
-def _fails(records: Sequence[CommandRecord]) -> bool:
-    return any(record.exit_code not in (0, None) for record in records)
-
-
-def _same_failures(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> bool:
-    """Whether each command that fails failed so before the change: exit code and output, noise apart."""
-    known = [_shape(record) for record in before]
-    return all(_shape(record) in known for record in after if _fails([record]))
-
-
-def _shape(record: CommandRecord) -> tuple[str, int | None, str]:
-    return record.command, record.exit_code, _NOISE.sub("", record.output)

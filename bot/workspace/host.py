@@ -134,14 +134,17 @@ class ProcessToolHost:
         self._unprepared = "" if records[-1].passed else prepare_words(records[-1])
         return records
 
-    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
+    async def verify(
+        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+    ) -> CommandRecord:
         """Run one verification command; see `bot.domain.ports.ToolHost.verify`."""
         if self._status.tier is not Tier.SANDBOX:
             return CommandRecord(command, None, 0, "", Tier.NONE, self._no_sandbox())
         if self._unprepared:
             return CommandRecord(command, None, 0, "", Tier.NONE, self._unprepared)
         seconds = min(timeout_seconds, self.max_command_seconds)
-        request = {"op": "verify", "command": command, "timeout_seconds": seconds, "at_base": at_base}
+        request = {"op": "verify", "command": command, "timeout_seconds": seconds}
+        request |= {"at_base": at_base, "as_before": list(as_before)}
         return _record(command, await self._run(request, seconds))
 
     async def _run(self, request: Json, seconds: float) -> Json:

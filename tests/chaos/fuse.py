@@ -137,9 +137,13 @@ class FusedHost:
         self.fuse.pass_through("after the preparation")
         return records
 
-    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
+    async def verify(
+        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+    ) -> CommandRecord:
         self.fuse.pass_through("before a verification")
-        record = await self.host.verify(command, timeout_seconds=timeout_seconds, at_base=at_base)
+        record = await self.host.verify(
+            command, timeout_seconds=timeout_seconds, at_base=at_base, as_before=as_before
+        )
         self.fuse.pass_through("after a verification")
         return record
 

@@ -135,11 +135,15 @@ class DictHost:
         assert timeout_seconds > 0
         return [CommandRecord(command, 0, 12, "", self._space.tier) for command in commands]
 
-    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
+    async def verify(
+        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+    ) -> CommandRecord:
         assert timeout_seconds > 0
         if self._space.tier is Tier.NONE:
             return CommandRecord(command, None, 0, "", Tier.NONE, "no sandbox here")
-        code = 0 if self._space.is_sound(self._space.files if at_base else self.files) else 1
+        files = self._space.files if at_base else self.files
+        files = {**files, **{path: self._space.files[path] for path in as_before}}
+        code = 0 if self._space.is_sound(files) else 1
         return CommandRecord(command, code, 12, f"ended with {code}", self._space.tier)
 
     async def close(self) -> None:

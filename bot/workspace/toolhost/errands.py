@@ -49,6 +49,7 @@ class Errands:
             request["command"],
             request["timeout_seconds"],
             at_base=request["at_base"],
+            as_before=frozenset(request["as_before"]),
         )
 
     def _prepare(self, request: Request) -> dict[str, Any]:

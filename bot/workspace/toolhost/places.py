@@ -52,8 +52,10 @@ class State:
     mode: int
 
 
-def fresh(job: Path, root: Path, *, at_base: bool) -> Place:
+def fresh(job: Path, root: Path, *, at_base: bool, as_before: frozenset[str] = frozenset()) -> Place:
     """A new copy at *root*: of what `prepare` made, else of the tree; at the base, or with the change.
+
+    The paths *as_before* are as in the base all the same.
 
     Raises:
         Obstacle: The change does not fit on what `prepare` left.
@@ -63,12 +65,12 @@ def fresh(job: Path, root: Path, *, at_base: bool) -> Place:
     prepared = job / "prepared"
     if prepared.is_dir():
         _run("cp", "-a", "--reflink=auto", "--", str(prepared), str(root))
-        states = [] if at_base else list(wanted(job))
+        states = [] if at_base else [s for s in wanted(job) if "/".join(s.parts) not in as_before]
     else:
         root.mkdir(mode=0o700)
         _run("cp", "-a", "--reflink=auto", "--", str(job / "tree"), str(place.work))
         place.home.mkdir(mode=0o700)
-        states = list(original(job)) if at_base else []
+        states = [s for s in original(job) if at_base or "/".join(s.parts) in as_before]
     apply(place, states)
     claim(place)
     return place

@@ -17,16 +17,22 @@ from bot.workspace.toolhost.places import Obstacle
 
 
 def verify(
-    launcher: Launcher, job: Path, command: str, timeout_seconds: float, *, at_base: bool = False
+    launcher: Launcher,
+    job: Path,
+    command: str,
+    timeout_seconds: float,
+    *,
+    at_base: bool = False,
+    as_before: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """The fields of a `CommandRecord` for *command*, run on a copy that is gone afterwards.
 
     The copy is the base, prepared where the repository asks for it, with the change of the tools in it
-    unless *at_base*.
+    unless *at_base*; the paths *as_before* are left out of the change.
     """
     try:
         with _scratch(job) as root:
-            place = places.fresh(job, root, at_base=at_base)
+            place = places.fresh(job, root, at_base=at_base, as_before=as_before)
             return sandboxed.run(launcher, job, place, command, timeout_seconds)
     except Obstacle as error:
         return sandboxed.not_run(f"the change does not fit on what `prepare` left: {error}")

@@ -1,0 +1,62 @@
+"""The lines of a patch of ours with their numbers, hunk by hunk."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from bot.domain.values import FileChange
+
+_HUNK: Final = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: its number in the new file (of the next line there, where it was removed), and its text."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """One piece of a change."""
+
+    added: list[Line] = field(default_factory=list)
+    removed: list[Line] = field(default_factory=list)
+
+
+def hunks(change: FileChange) -> list[Hunk]:
+    """The pieces of *change*, in order."""
+    return list(_hunks(change.patch))
+
+
+def added(change: FileChange) -> list[Line]:
+    """Every line that *change* adds."""
+    return [line for hunk in hunks(change) for line in hunk.added]
+
+
+def removed(change: FileChange) -> list[Line]:
+    """Every line that *change* takes away."""
+    return [line for hunk in hunks(change) for line in hunk.removed]
+
+
+def _hunks(patch: str) -> Iterator[Hunk]:
+    hunk, number = None, 0
+    for text in patch.split("\n"):
+        head = _HUNK.match(text) if text.startswith("@@ ") else None
+        if head is not None:
+            if hunk is not None:
+                yield hunk
+            hunk, number = Hunk(), int(head[1]) + (head[2] == "0")
+        elif hunk is None:
+            continue
+        elif text.startswith("+"):
+            hunk.added.append(Line(number, text[1:]))
+            number += 1
+        elif text.startswith("-"):
+            hunk.removed.append(Line(number, text[1:]))
+        elif text.startswith(" "):
+            number += 1
+    if hunk is not None:
+        yield hunk

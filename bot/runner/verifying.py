@@ -1,0 +1,195 @@
+"""What the harness tries of a change, and what it sends back to the agent before it lets the end stand.
+
+A verification runs once for each candidate change, whoever asks; what ran last is what the outcome goes by.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from bot.db import transcript
+from bot.db.database import Database
+from bot.domain.clock import Clock
+from bot.domain.effects import LoopResult
+from bot.domain.enums import Tier, When
+from bot.domain.ports import ToolHost
+from bot.domain.values import ClaimedJob, CommandRecord, FileChange, RepositoryConfig, Scope
+from bot.runner import last_look, weakened
+from bot.runner.failures import fails, got_better, same_failures, with_missing_toolchain, with_old_tests
+from bot.runner.outcome import needs_verification
+
+MAX_ROUNDS: Final = 3
+"""How often a verification that fails goes back to the agent."""
+HEAD_CHARS: Final = 2_000
+TAIL_CHARS: Final = 6_000
+
+_LOOK_AGAIN: Final = "Before the change is proposed, look at these places once more:"
+_MAY_STAY: Final = (
+    "Mend what you did not mean to leave. What is right as it is may stay; then propose the change again."
+)
+_NEW_FAILURE: Final = (
+    "The change is not proposed yet: with it the repository's verification fails in a way in which it did "
+    "not fail before. Find out why, mend it, and propose the change again."
+)
+_OLD_FAILURE: Final = (
+    "The verification fails as it did before your change: nothing that failed then passes now. If these "
+    "failures are what the request is about, it is not done; go on. If they have nothing to do with it, "
+    "propose the change again as it is."
+)
+HOLLOW: Final = "nothing but comments and white space is changed, and the verification fails as before"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where the records of one job are written down, under its fence; every write may raise LeaseLost."""
+
+    database: Database
+    job: ClaimedJob
+    clock: Clock
+    base_sha: str
+
+    async def write(self, when: When, records: Sequence[CommandRecord], position: int) -> None:
+        """Add *records* after the *position* that were written of that moment before."""
+        async with self.database.write() as connection:
+            await transcript.add_verifications(
+                Scope(self.job.organization_id),
+                connection,
+                self.job,
+                when,
+                self.base_sha,
+                records,
+                now=self.clock.now(),
+                position=position,
+            )
+
+
+@dataclass(slots=True)
+class Verifier:
+    """The loop's judge (`bot.agents.ports.Judge`) and the keeper of the harness's own records for one job.
+
+    `before`, then the loop with `judge`, then `after` of the change that is left, then `objection`.
+    """
+
+    host: ToolHost
+    config: RepositoryConfig
+    desk: Desk
+    timeout_seconds: float
+    _before: list[CommandRecord] | None = None
+    _after: dict[str, list[CommandRecord]] = field(default_factory=dict)
+    _written: int = 0
+    _rounds: int = 0
+    _has_looked: bool = False
+    _has_asked: bool = False
+
+    async def before(self) -> list[CommandRecord]:
+        """Prepare the base, and try it as it is; the second time what was found the first time.
+
+        A `prepare` that fails is written down before the commands that then could not run.
+
+        Raises:
+            Permanent: The tool host is gone (cause `sandbox_error`).
+            LeaseLost: Another worker owns the job.
+        """
+        if self._before is None:
+            prepared = await self._prepare() if self.config.verify else []
+            self._before = [
+                with_missing_toolchain(
+                    await self.host.verify(command, timeout_seconds=self.timeout_seconds, at_base=True)
+                )
+                for command in self.config.verify
+            ]
+            failed = [record for record in prepared if not record.passed]
+            await self.desk.write(When.BEFORE, [*failed, *self._before], 0)
+        return self._before
+
+    async def after(self, changes: Sequence[FileChange]) -> list[CommandRecord]:
+        """Try the change that the tools have made, *changes*; once for each change, whoever asks.
+
+        Raises: as `before`.
+        """
+        digest = _digest(changes)
+        if digest not in self._after:
+            old = await self.before()
+            suspect = weakened.weakened(changes)
+            records = [await self._try(record, suspect) for record in old]
+            await self.desk.write(When.AFTER, records, self._written)
+            self._written += len(records)
+            self._after[digest] = records
+        return self._after[digest]
+
+    async def judge(self, result: LoopResult) -> str | None:
+        """None where *result* may stand; else words for the agent, who then goes on with its work.
+
+        A change that is proposed is looked at once by rules, and tried. A failure that was not there before
+        goes back `MAX_ROUNDS` times; then the result stands, and its verification has failed.
+        """
+        changes = await self.host.changes()
+        if not needs_verification(result, changes):
+            return None
+        before, after = await self.before(), await self.after(changes)
+        words = self._shame(changes)
+        if fails(after) and not same_failures(before, after):
+            if self._rounds < MAX_ROUNDS:
+                self._rounds += 1
+                words.append(_failure_words(before, after))
+        elif fails(after) and not got_better(before, after) and not self._has_asked:
+            self._has_asked = True
+            words.append(_unchanged_words(after))
+        return "\n\n".join(words) or None
+
+    async def objection(self, changes: Sequence[FileChange]) -> str | None:
+        """Why a change must not be proposed although its records show no new failure; None: nothing."""
+        before, after = await self.before(), await self.after(changes)
+        is_useless = fails(after) and not got_better(before, after)
+        return HOLLOW if is_useless and last_look.is_hollow(changes) else None
+
+    async def _prepare(self) -> list[CommandRecord]:
+        return await self.host.prepare(self.config.prepare, timeout_seconds=self.timeout_seconds)
+
+    async def _try(self, old: CommandRecord, suspect: tuple[str, ...]) -> CommandRecord:
+        """Run what *old* ran before; a failure that ends with the tests that showed it has not ended."""
+        if old.tier is Tier.NONE and old.reason.startswith("toolchain missing"):
+            return old
+        record = await self.host.verify(old.command, timeout_seconds=self.timeout_seconds)
+        if not (suspect and record.passed and fails([old])):
+            return record
+        again = await self.host.verify(old.command, timeout_seconds=self.timeout_seconds, as_before=suspect)
+        if not fails([again]):
+            return record
+        return with_old_tests(again, suspect)
+
+    def _shame(self, changes: Sequence[FileChange]) -> list[str]:
+        found = [] if self._has_looked else last_look.look(changes)
+        self._has_looked = True
+        if not found:
+            return []
+        lines = "\n".join(f"- {where}: {what}" for where, what in found)
+        return [f"{_LOOK_AGAIN}\n{lines}\n{_MAY_STAY}"]
+
+
+def _failure_words(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> str:
+    new = [record for record in after if fails([record]) and not same_failures(before, [record])]
+    return "\n\n".join([_NEW_FAILURE, *(_told(record) for record in new)])
+
+
+def _unchanged_words(after: Sequence[CommandRecord]) -> str:
+    return "\n\n".join([_OLD_FAILURE, *(_told(record) for record in after if fails([record]))])
+
+
+def _told(record: CommandRecord) -> str:
+    """One failing command with the head and the tail of its output."""
+    how = f"ended with exit code {record.exit_code} after {record.duration_ms / 1000:.1f} s"
+    why = f" ({record.reason})" if record.reason else ""
+    output = record.output.strip("\n")
+    if len(output) > HEAD_CHARS + TAIL_CHARS:
+        hidden = len(output) - HEAD_CHARS - TAIL_CHARS
+        output = f"{output[:HEAD_CHARS]}\n[… {hidden} characters left out …]\n{output[-TAIL_CHARS:]}"
+    return f"$ {record.command}\n{how}{why}\n{output}"
+
+
+def _digest(changes: Sequence[FileChange]) -> str:
+    """What tells one change from another."""
+    facts = [[change.path, change.content, change.is_executable] for change in changes]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

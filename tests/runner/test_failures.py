@@ -1,0 +1,108 @@
+"""Which failures speak against a change."""
+
+import pytest
+
+from bot.domain.enums import Tier
+from bot.domain.values import CommandRecord
+from bot.runner.failures import (
+    fails,
+    got_better,
+    same_failures,
+    with_missing_toolchain,
+    with_old_tests,
+)
+
+
+def record(
+    exit_code: int | None, output: str = "", command: str = "make test", reason: str = ""
+) -> CommandRecord:
+    """What a command did."""
+    tier = Tier.NONE if exit_code is None else Tier.SANDBOX
+    return CommandRecord(command, exit_code, 5, output, tier, reason)
+
+
+PYTEST_TWO = (
+    "F.F\nFAILED tests/test_a.py::test_one - assert 1\nFAILED tests/test_a.py::test_two\n2 failed in 0.11s"
+)
+PYTEST_ONE = "..F\nFAILED tests/test_a.py::test_two\n1 failed in 0.09s"
+UNITTEST = "FAIL: test_one (tests.test_a.A.test_one)\nTraceback\nFAILED (failures=1)"
+GO = "--- FAIL: TestOne (0.00s)\nFAIL\nexit status 1"
+
+
+def test_only_a_command_that_ran_can_fail() -> None:
+    assert not fails([record(0), record(None)])
+    assert fails([record(0), record(1)])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_same"),
+    [
+        ("x in 0.1s at 0xdead", "x in 9 s at 0xbeef", True),
+        ("x", "y", False),
+        (PYTEST_TWO, PYTEST_ONE, True),
+        (PYTEST_ONE, PYTEST_TWO, False),
+        (PYTEST_TWO, "ERROR tests/test_a.py::test_one - SyntaxError", False),
+        (PYTEST_TWO, "SyntaxError: invalid syntax", False),
+        (UNITTEST, UNITTEST.replace("Traceback", "Traceback, elsewhere"), True),
+        (UNITTEST, UNITTEST.replace("test_one", "test_two"), False),
+        (GO, GO.replace("0.00s", "0.02s") + "\nmore", True),
+        ("● math › adds\n", "● math › adds\nother", True),
+        ("not ok 3 - adds\nx", "not ok 3 - adds\ny", True),
+        ("test a::b ... FAILED\n", "test a::c ... FAILED\n", False),
+    ],
+)
+def test_a_failure_is_old_when_nothing_fails_that_did_not_fail_before(
+    before: str, after: str, is_same: bool
+) -> None:
+    assert same_failures([record(1, before)], [record(1, after)]) is is_same
+
+
+def test_another_exit_code_or_another_command_is_a_new_failure() -> None:
+    assert not same_failures([record(1, PYTEST_TWO)], [record(2, PYTEST_ONE)])
+    assert not same_failures([record(1, "x", "a")], [record(1, "x", "b")])
+    assert not same_failures([record(0)], [record(1)])
+    assert same_failures([record(1)], [record(0)])
+
+
+def test_a_command_that_is_too_slow_before_and_after_is_an_old_failure() -> None:
+    slow = "stopped after 600 seconds"
+    assert same_failures([record(124, "a", reason=slow)], [record(124, "b", reason=slow)])
+    assert not same_failures([record(124, "a", reason=slow)], [record(124, "b")])
+
+
+def test_a_failure_that_only_the_old_tests_show_is_never_an_old_one() -> None:
+    after = with_old_tests(record(1, UNITTEST), ("tests/test_a.py",))
+    assert after.reason.endswith(": tests/test_a.py")
+    assert not same_failures([record(1, UNITTEST)], [after])
+
+
+def test_it_got_better_when_something_that_failed_passes_now() -> None:
+    assert got_better([record(1, "x")], [record(0)])
+    assert got_better([record(1, PYTEST_TWO)], [record(1, PYTEST_ONE)])
+    assert not got_better([record(1, PYTEST_ONE)], [record(1, PYTEST_ONE)])
+    assert not got_better([record(0)], [record(0)])
+    assert not got_better([record(1, "x", "a")], [record(0, "", "b")])
+
+
+@pytest.mark.parametrize(
+    ("output", "missing"),
+    [
+        ("/bin/sh: 1: npm: not found\n", "npm"),
+        ("sh: line 1: cargo: command not found", "cargo"),
+        ("make: go: not found", "go"),
+        ("/bin/sh: 1: ./gradlew: not found\n", None),
+        ("env: 'node': No such file or directory", None),
+        ("", None),
+    ],
+)
+def test_a_program_that_is_not_there_is_no_failure(output: str, missing: str | None) -> None:
+    found = with_missing_toolchain(record(127, output))
+    if missing is None:
+        assert (found.exit_code, found.tier) == (127, Tier.SANDBOX)
+        return
+    assert (found.exit_code, found.tier) == (None, Tier.NONE)
+    assert found.reason == f"toolchain missing: {missing} is not in the sandbox"
+
+
+def test_only_the_shells_own_word_counts_as_missing() -> None:
+    assert with_missing_toolchain(record(1, "sh: 1: npm: not found")).exit_code == 1
