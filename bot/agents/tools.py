@@ -23,6 +23,8 @@ MAX_COMMAND_SECONDS = 600
 
 _UNDER = string("Only below this directory; left out: the whole repository", MAX_PATH_CHARS, min_chars=1)
 
+_SKIP = integer("How many to pass over, as the last answer said; left out: 0", 0, MAX_LINE)
+
 _TOOLS = (
     spec(
         "read_file",
@@ -41,22 +43,33 @@ _TOOLS = (
         object_of(
             path=string("Directory; left out: the repository's root", MAX_PATH_CHARS, min_chars=1),
             depth=integer("How many levels to show; left out: 1", 1, 10),
+            skip=_SKIP,
         ),
     ),
     spec(
         "search_files",
         "Find files whose path matches a glob, such as **/test_*.py.",
-        object_of("pattern", pattern=string("The glob", MAX_PATTERN_CHARS, min_chars=1), path=_UNDER),
+        object_of(
+            "pattern",
+            pattern=string("The glob", MAX_PATTERN_CHARS, min_chars=1),
+            path=_UNDER,
+            skip=_SKIP,
+        ),
     ),
     spec(
         "search_code",
-        "Find lines that hold a text, or match a regular expression; answers path:line: text.",
+        """Find lines that hold a text, or match a regular expression; answers path:line: text. Hidden and
+        ignored files are searched too, binary ones are not.""",
         object_of(
             "pattern",
             pattern=string("The text, or the regular expression", MAX_PATTERN_CHARS, min_chars=1),
             regex=boolean("Read the pattern as a Python regular expression; left out: as plain text"),
             path=_UNDER,
             limit=integer("How many lines at most; left out: 100", 1, 500),
+            ignore_case=boolean("Take capital and small letters for the same; left out: no"),
+            glob=string("Only files whose path matches this glob, such as *.py", MAX_PATTERN_CHARS),
+            context=integer("Lines to show before and after each; left out: 0", 0, 10),
+            skip=_SKIP,
         ),
     ),
     spec(
@@ -83,7 +96,7 @@ _TOOLS = (
     spec(
         "git_diff",
         "Show what you have changed so far, as a unified diff against the commit you started from.",
-        object_of(),
+        object_of(skip=_SKIP),
     ),
     spec(
         "git_log",
@@ -99,7 +112,8 @@ _TOOLS = (
         """Show what a file, or the files below a directory, define: classes, functions and their lines, not
         their bodies. The cheapest way to find one's way in code that one does not know.""",
         object_of(
-            path=string("File or directory; left out: the whole repository", MAX_PATH_CHARS, min_chars=1)
+            path=string("File or directory; left out: the whole repository", MAX_PATH_CHARS, min_chars=1),
+            skip=_SKIP,
         ),
     ),
     spec(

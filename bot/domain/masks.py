@@ -62,7 +62,8 @@ _MIN_DISTINCT: Final = 10
 _ENV_NAME: Final = re.compile(r"(?i)\.env(?:rc)?(?:\..+)?|.*\.env")
 _ENV_TEMPLATE: Final = re.compile(r"(?i).*\.(?:example|sample|template|tmpl|dist|defaults?|md)")
 _ENV_VALUE: Final = re.compile(
-    r"(?m)^([ \t]*(?:export[ \t]+)?[\w.-]+[ \t]*[=:][ \t]*)(?:\"[^\"]{0,20000}\"|'[^']{0,20000}'|[^\s#'\"][^\n]*)"
+    r"(?m)^([+ \t-]*(?:export[ \t]+)?[\w.-]+[ \t]*[=:][ \t]*)"
+    r"(?:\"[^\"]{0,20000}\"|'[^']{0,20000}'|[^\s#][^\n]*)"
 )
 
 

@@ -45,7 +45,7 @@ def test_what_fits_has_no_problem(name: str, arguments: dict[str, Any]) -> None:
         ("read_file", {"path": "a", "offset_line": True}, ["`offset_line` must be an integer."]),
         ("read_file", {"path": "a", "offset_line": 1.5}, ["`offset_line` must be an integer."]),
         ("search_code", {"pattern": "x", "regex": "yes"}, ["`regex` must be true or false."]),
-        ("git_diff", {"path": "a"}, ["`path` is not an argument (known: )."]),
+        ("git_diff", {"path": "a"}, ["`path` is not an argument (known: skip)."]),
         ("read_file", {"path": "x" * 2_000}, ["`path` has 2,000 characters; at most 1,024 are allowed."]),
     ],
 )

@@ -103,8 +103,6 @@ def test_the_short_way_to_say_that_a_name_is_not_git_is_never_wrong() -> None:
         "\\.git",
         ".g\u200cit",
     ]
-    assert [name for name in shapes if is_git_spelling(name)] == [
-        name for name in shapes if name not in {"a:.git"}
-    ]
+    assert [name for name in shapes if is_git_spelling(name)] == [name for name in shapes if name != "a:.git"]
     odd = [chr(code) for code in range(0x3000) if unicodedata.category(chr(code)) != "Cs"]
     assert not any(is_git_spelling(character + "x") for character in odd)

@@ -8,9 +8,10 @@ import pytest
 
 from bot.domain.paths import RefusedPath
 from bot.workspace.toolhost.beneath import Tree, Trouble
+from bot.workspace.toolhost.globs import glob_pattern
 from bot.workspace.toolhost.reading import Looker
 from bot.workspace.toolhost.reply import MAX_REPLY_CHARS, clip
-from bot.workspace.toolhost.walk import _entry, entries, glob_pattern
+from bot.workspace.toolhost.walk import _entry, entries
 
 
 @pytest.fixture
@@ -122,7 +123,20 @@ def test_an_empty_directory_says_so(looker: Looker, tmp_path: Path) -> None:
 def test_many_entries_are_counted_out(looker: Looker, tmp_path: Path) -> None:
     for number in range(1001):
         (tmp_path / "src" / f"{number:04}").touch()
-    assert looker.list_directory("src").endswith("[the first 1000; narrow it with path]")
+    first = looker.list_directory("src")
+    assert first.endswith("\n[1-1000; there are more: go on with skip=1000]")
+    rest = looker.list_directory("src", skip=1000).split("\n")
+    assert len(first.split("\n")[:-1] + rest) == 1004
+    assert looker.list_directory("src", skip=2000) == "There are only 1004; nothing is left after skip=2000."
+
+
+def test_found_files_come_in_pages_too(looker: Looker, tmp_path: Path) -> None:
+    for number in range(501):
+        (tmp_path / "src" / f"{number:04}.x").touch()
+    assert looker.search_files("*.x").endswith("\n[1-500; there are more: go on with skip=500]")
+    assert looker.search_files("*.x", skip=500) == "src/0500.x"
+    with pytest.raises(Trouble, match="skip must be at least 0"):
+        looker.search_files("*.x", skip=-1)
 
 
 def test_a_tree_without_end_is_an_error_in_words(looker: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,44 +187,6 @@ def test_globs_find_what_people_expect(looker: Looker, glob: str, found: str) ->
 def test_a_broken_glob_is_an_error() -> None:
     with pytest.raises(Trouble, match="not well formed"):
         glob_pattern("[z-a]")
-
-
-def test_search_code_is_literal_unless_told(looker: Looker) -> None:
-    assert looker.search_code("main()") == "src/app.py:3: def main():"
-    assert looker.search_code("main()", regex=True).split("\n") == [
-        "src/app.py:3: def main():",
-        "src/deep/er/mod.py:1: VALUE = 1  # main",
-    ]
-    assert looker.search_code("--pre=sh") == "No line matches."
-    assert looker.search_code("two$", regex=True) == "src/crlf.txt:2: two"
-
-
-def test_search_code_looks_below_a_path_or_into_one_file(looker: Looker) -> None:
-    assert looker.search_code("main", path="src/deep") == "src/deep/er/mod.py:1: VALUE = 1  # main"
-    assert looker.search_code("hello", path="README.md") == "README.md:2: hello world"
-    with pytest.raises(Trouble, match="nothing at"):
-        looker.search_code("hello", path="absent")
-    with pytest.raises(RefusedPath):
-        looker.search_code("root", path="link")
-
-
-def test_search_code_sees_no_binary_no_link_and_no_git_directory(looker: Looker) -> None:
-    assert looker.search_code("secret") == "No line matches."
-    assert looker.search_code("root:") == "No line matches."
-
-
-def test_search_code_stops_at_its_limit_and_says_so(looker: Looker) -> None:
-    assert (
-        looker.search_code("o", limit=1)
-        == "README.md:1: # Hello\n[the first 1 hits; narrow the search with path]"
-    )
-    assert looker.search_code("# Hello", limit=1) == "README.md:1: # Hello"
-
-
-@pytest.mark.parametrize(("pattern", "words"), [("", "empty"), ("(", "not well formed")])
-def test_a_pattern_that_cannot_be_searched_is_an_error(looker: Looker, pattern: str, words: str) -> None:
-    with pytest.raises(Trouble, match=words):
-        looker.search_code(pattern, regex=True)
 
 
 def test_clip_keeps_head_and_tail() -> None:

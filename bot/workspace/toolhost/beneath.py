@@ -16,6 +16,7 @@ from bot.domain.paths import REFUSED, RefusedPath
 
 MAX_FILE_BYTES = 1024 * 1024
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _OPENAT2 = 437
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS, _RESOLVE_BENEATH = 0x02, 0x04, 0x08
 _CAREFUL = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
@@ -23,6 +24,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _CAREFUL
 _REFUSING = frozenset({errno.ELOOP, errno.EXDEV, errno.ENXIO})
 
 Opener: TypeAlias = Callable[[int, tuple[str, ...], int], int]
+Hides: TypeAlias = Callable[[tuple[str, ...]], bool]
+EXCLUDED = "This path is excluded by the repository's configuration (`exclude:`); work without it."
 
 
 class Trouble(Exception):
@@ -41,12 +44,11 @@ def open_by_kernel(root_fd: int, parts: tuple[str, ...], flags: int) -> int:
     Raises:
         OSError: As `open` does; `ELOOP` for a link, `EXDEV` for a way out, `ENOSYS` without the call.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     how = _OpenHow(
         flags & ~os.O_NOFOLLOW, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS
     )
     path = os.fsencode("/".join(parts) or ".")
-    fd = libc.syscall(
+    fd = _LIBC.syscall(
         ctypes.c_long(_OPENAT2), ctypes.c_int(root_fd), path, ctypes.byref(how), ctypes.c_size_t(24)
     )
     if fd < 0:
@@ -85,9 +87,12 @@ def best_opener(root_fd: int) -> Opener:
 class Tree:
     """One directory, by its descriptor; the only way in which the tools reach a file."""
 
-    def __init__(self, root_fd: int, opener: Opener | None = None) -> None:
-        """Serve *root_fd*; *opener* is chosen by what the kernel can do."""
-        self._root_fd = root_fd
+    def __init__(
+        self, root_fd: int, opener: Opener | None = None, hides: Hides = lambda _parts: False
+    ) -> None:
+        """Serve *root_fd* but for what *hides* covers; *opener* is chosen by what the kernel can do."""
+        self.root_fd = root_fd
+        self.hides = hides
         self._open = opener or best_opener(root_fd)
 
     @property
@@ -119,16 +124,8 @@ class Tree:
         if not parts:
             raise Trouble("This is a directory; use list_directory.")
         fd = self._opened(parts, os.O_RDONLY | _CAREFUL)
-        try:
-            status = os.fstat(fd)
-            _check_plain(status)
-            if status.st_size > MAX_FILE_BYTES:
-                raise Trouble(
-                    f"The file has {status.st_size} bytes; the tools open at most {MAX_FILE_BYTES}."
-                )
-            return _read_all(fd), stat.S_IMODE(status.st_mode)
-        finally:
-            os.close(fd)
+        content, status = _plain_content(fd)
+        return content, stat.S_IMODE(status.st_mode)
 
     def read_if_there(self, parts: tuple[str, ...]) -> tuple[bytes, int] | None:
         """As `read`, but None when nothing is there."""
@@ -139,15 +136,35 @@ class Tree:
             return None
         return self.read(parts)
 
+    def check_shown(self, parts: tuple[str, ...]) -> None:
+        """Let *parts* pass.
+
+        Raises:
+            RefusedPath: It is excluded.
+        """
+        if self.hides(parts):
+            raise RefusedPath(EXCLUDED)
+
     def _opened(self, parts: tuple[str, ...], flags: int) -> int:
+        self.check_shown(parts)
         try:
-            return self._open(self._root_fd, parts, flags)
+            return self._open(self.root_fd, parts, flags)
         except OSError as error:
             raise _explained(error, "/".join(parts)) from None
 
 
 class Missing(Trouble):
     """Nothing is at that path."""
+
+
+def read_in(directory_fd: int, name: str) -> tuple[bytes, os.stat_result]:
+    """The bytes and the status of the plain file *name* in an open directory; no link is followed.
+
+    Raises:
+        RefusedPath, Trouble: As `Tree.read`.
+        OSError: It cannot be opened.
+    """
+    return _plain_content(os.open(name, os.O_RDONLY | _CAREFUL, dir_fd=directory_fd))
 
 
 def _step_into(here: int, part: str) -> int:
@@ -171,6 +188,18 @@ def _explained(error: OSError, path: str) -> Exception:
     return Trouble(f"{path!r} cannot be opened: {os.strerror(error.errno or 0)}.")
 
 
+def _plain_content(fd: int) -> tuple[bytes, os.stat_result]:
+    """What *fd* holds; it is closed."""
+    try:
+        status = os.fstat(fd)
+        _check_plain(status)
+        if status.st_size > MAX_FILE_BYTES:
+            raise Trouble(f"The file has {status.st_size} bytes; the tools open at most {MAX_FILE_BYTES}.")
+        return _read_all(fd, status.st_size), status
+    finally:
+        os.close(fd)
+
+
 def _check_plain(status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise Trouble("This is a directory; use list_directory.")
@@ -178,10 +207,10 @@ def _check_plain(status: os.stat_result) -> None:
         raise RefusedPath(REFUSED)
 
 
-def _read_all(fd: int) -> bytes:
+def _read_all(fd: int, expected_bytes: int) -> bytes:
     pieces = []
     remaining = MAX_FILE_BYTES + 1
-    while remaining and (piece := os.read(fd, min(remaining, 1 << 18))):
+    while remaining and (piece := os.read(fd, min(remaining, expected_bytes + 1))):
         pieces.append(piece)
         remaining -= len(piece)
     content = b"".join(pieces)

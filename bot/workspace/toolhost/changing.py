@@ -4,13 +4,16 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from bot.domain import masks
 from bot.domain.paths import check_writable, split
 from bot.workspace.toolhost import diff
 from bot.workspace.toolhost.beneath import MAX_FILE_BYTES, Tree, Trouble
 from bot.workspace.toolhost.originals import MAX_TOUCHED_FILES, Original, Originals
-from bot.workspace.toolhost.reading import decoded
-from bot.workspace.toolhost.reply import clip
+from bot.workspace.toolhost.reading import check_numbers, decoded
+from bot.workspace.toolhost.reply import paged
 
+MAX_DIFF_LINES = 1_000
+_NOTHING = "Nothing is changed."
 _NEW_FILE_MODE = 0o644
 _SHOWN_PLACES = 10
 
@@ -25,9 +28,10 @@ class Editor:
 
     def edit_file(self, path: str, old: str, new: str) -> str:
         """Replace *old*, which must stand exactly once in the file, by *new*."""
-        parts = _writable(path)
+        parts = self._writable(path)
         content, mode = self._tree.read(parts)
         text = decoded(content)
+        _check_no_mask(old + new, text)
         old, new = _fitting_line_ends(text, old, new)
         _check_once(text, old, new)
         self._write(parts, text.replace(old, new, 1), (content, mode))
@@ -36,16 +40,15 @@ class Editor:
 
     def write_file(self, path: str, content: str) -> str:
         """Make the file *path*, or replace it whole."""
-        parts = _writable(path)
+        parts = self._writable(path)
         before = self._tree.read_if_there(parts)
-        if before is not None:
-            decoded(before[0])
+        _check_no_mask(content, "" if before is None else decoded(before[0]))
         self._write(parts, content, before)
         return f"{'Wrote' if before else 'Created'} {path} ({len(content)} characters)."
 
     def delete_file(self, path: str) -> str:
         """Remove one text file."""
-        parts = _writable(path)
+        parts = self._writable(path)
         content, mode = self._tree.read(parts)
         decoded(content)
         self._keep(parts, (content, mode))
@@ -54,9 +57,13 @@ class Editor:
         self._drop_empty_directories(parts[:-1])
         return f"Deleted {path}."
 
-    def git_diff(self) -> str:
-        """Everything that was changed so far, as one patch."""
-        return clip("".join(change["patch"] for change in self.changes())) or "Nothing is changed."
+    def git_diff(self, skip: int = 0) -> str:
+        """Everything that was changed so far, as one patch, after its first *skip* lines."""
+        check_numbers(skip=skip + 1)
+        patches = (_masked_patch(change) for change in self._changes())
+        lines = (line for patch in patches for line in patch.removesuffix("\n").split("\n"))
+        text = paged(lines, skip=skip, limit=MAX_DIFF_LINES, nothing=_NOTHING)
+        return text if text == _NOTHING else text + "\n"
 
     def changes(self) -> list[dict[str, Any]]:
         """One record per changed file, sorted by path: the fields of `bot.domain.values.FileChange`."""
@@ -67,6 +74,14 @@ class Editor:
             now = self._tree.read_if_there(tuple(original.path.split("/")))
             if (now[0] if now else None) != original.content:
                 yield _change(original, now)
+
+    def _writable(self, path: str) -> tuple[str, ...]:
+        if path.endswith("/"):
+            raise Trouble("This names a directory; name a file.")
+        parts = split(path)
+        self._tree.check_shown(parts)
+        check_writable(parts)
+        return parts
 
     def _write(self, parts: tuple[str, ...], text: str, before: tuple[bytes, int] | None) -> None:
         content = _encoded(text)
@@ -104,12 +119,14 @@ class Editor:
                     return
 
 
-def _writable(path: str) -> tuple[str, ...]:
-    if path.endswith("/"):
-        raise Trouble("This names a directory; name a file.")
-    parts = split(path)
-    check_writable(parts)
-    return parts
+def _check_no_mask(given: str, text: str) -> None:
+    """Refuse a mask that the file itself does not hold: it would be written where a secret stands."""
+    strange = next((found[0] for found in masks.MASK.finditer(given) if found[0] not in text), None)
+    if strange is not None:
+        raise Trouble(
+            f"{strange} is not in the file: the tools show it where a secret stands. "
+            "Leave those lines out of the edit; they cannot be changed with the tools."
+        )
 
 
 def _encoded(text: str) -> bytes:
@@ -167,6 +184,10 @@ def _hint(text: str, old: str) -> str:
         return " Read the file again and copy the text exactly."
     shown = ", ".join(str(line) for line in near[:_SHOWN_PLACES])
     return f" Its first line stands at line {shown}; compare spaces, tabs and the lines that follow."
+
+
+def _masked_patch(change: dict[str, Any]) -> str:
+    return masks.mask_file(change["path"].rpartition("/")[2], change["patch"])[0]
 
 
 def _change(original: Original, now: tuple[bytes, int] | None) -> dict[str, Any]:

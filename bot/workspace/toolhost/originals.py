@@ -45,6 +45,17 @@ class Originals:
         self.place(_rendered(original), 0o600, f"{len(self._by_path):06}.json", self.directory_fd)
         self._by_path[path] = original
 
+    def note(self, name: str) -> bytes | None:
+        """What `keep_note` has kept under *name*, in this process or an earlier one."""
+        try:
+            return self._read(name)
+        except FileNotFoundError:
+            return None
+
+    def keep_note(self, name: str, content: bytes) -> None:
+        """Keep *content* beside the originals; the second time replaces it."""
+        self.place(content, 0o600, name, self.directory_fd)
+
     def place(self, content: bytes, mode: int, name: str, directory_fd: int) -> None:
         """Write *content* whole and then move it to *name* in *directory_fd*; a link there is replaced."""
         draft = "draft"

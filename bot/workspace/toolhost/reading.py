@@ -1,18 +1,18 @@
-"""The tools that only look: read_file, list_directory, search_files, search_code."""
+"""The tools that only look at files and names: read_file, list_directory, search_files."""
 
 import re
-from collections.abc import Callable, Iterator
 
-from bot.domain.paths import RefusedPath, split
+from bot.domain import masks
+from bot.domain.paths import split
 from bot.workspace.toolhost.beneath import Tree, Trouble
-from bot.workspace.toolhost.reply import MAX_REPLY_CHARS, clip
-from bot.workspace.toolhost.walk import Entry, entries, glob_pattern
+from bot.workspace.toolhost.globs import glob_pattern
+from bot.workspace.toolhost.reply import MAX_REPLY_CHARS, clip, paged
+from bot.workspace.toolhost.walk import Entry, entries
 
 MAX_LINES = 2_000
 MAX_LISTED = 1_000
 MAX_DEPTH = 10
 MAX_FOUND = 500
-MAX_LINE_CHARS = 400
 
 
 def decoded(content: bytes) -> str:
@@ -43,9 +43,11 @@ class Looker:
 
     def read_file(self, path: str, offset_line: int = 1, limit_lines: int = MAX_LINES) -> str:
         """The numbered lines of a file from *offset_line* on, and where to go on reading."""
-        _check_at_least_one(offset_line=offset_line, limit_lines=limit_lines)
-        content, _ = self._tree.read(split(path))
-        lines = decoded(content).split("\n")
+        check_numbers(offset_line=offset_line, limit_lines=limit_lines)
+        parts = split(path)
+        content, _ = self._tree.read(parts)
+        text, _ = masks.mask_file(parts[-1], decoded(content))
+        lines = text.split("\n")
         if lines[-1] == "":
             lines.pop()
         if not lines:
@@ -58,70 +60,32 @@ class Looker:
         ends = ", lines end with CRLF" if b"\r\n" in content else ""
         return f"{path}, lines {offset_line}-{last} of {len(lines)}{ends}{more}\n" + "\n".join(page)
 
-    def list_directory(self, path: str = ".", depth: int = 1) -> str:
-        """The entries of a directory, down to *depth* levels."""
-        _check_at_least_one(depth=depth)
+    def list_directory(self, path: str = ".", depth: int = 1, skip: int = 0) -> str:
+        """The entries of a directory, down to *depth* levels, after the first *skip*."""
+        check_numbers(depth=depth, skip=skip + 1)
         listed = entries(self._tree, split(path), min(depth, MAX_DEPTH))
-        return _report(listed, MAX_LISTED, "The directory is empty.")
+        labels = (shown(entry.label) for entry in listed)
+        return paged(labels, skip=skip, limit=MAX_LISTED, nothing="The directory is empty.")
 
-    def search_files(self, pattern: str, path: str = ".") -> str:
-        """The paths that match a glob."""
+    def search_files(self, pattern: str, path: str = ".", skip: int = 0) -> str:
+        """The paths that match a glob, after the first *skip*."""
+        check_numbers(skip=skip + 1)
         glob = glob_pattern(pattern)
         below = entries(self._tree, split(path))
         found = (entry for entry in below if not entry.is_directory and _matches(glob, entry))
-        return _report(found, MAX_FOUND, "No file matches.")
-
-    def search_code(
-        self,
-        pattern: str,
-        regex: bool = False,  # noqa: FBT001, FBT002 - it comes by its name, from JSON
-        path: str = ".",
-        limit: int = 100,
-    ) -> str:
-        """The lines that hold *pattern*, literally or as a regular expression."""
-        _check_at_least_one(limit=limit)
-        search = _searcher(pattern, is_regex=regex)
-        limit = min(limit, MAX_FOUND)
-        hits: list[str] = []
-        for parts in _text_files(self._tree, split(path)):
-            hits += _hits(self._tree, parts, search, limit + 1 - len(hits))
-            if len(hits) > limit:
-                hits[limit:] = [f"[the first {limit} hits; narrow the search with path]"]
-                break
-        return clip(shown("\n".join(hits))) or "No line matches."
+        labels = (shown(entry.label) for entry in found)
+        return paged(labels, skip=skip, limit=MAX_FOUND, nothing="No file matches.")
 
 
-def _hits(tree: Tree, parts: tuple[str, ...], search: Callable[[str], object], limit: int) -> list[str]:
-    try:
-        text = decoded(tree.read(parts)[0])
-    except (Trouble, RefusedPath):
-        return []
-    path = "/".join(parts)
-    numbered = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
-    found = (f"{path}:{number}: {clip(line, MAX_LINE_CHARS)}" for number, line in numbered if search(line))
-    return [hit for hit, _ in zip(found, range(limit), strict=False)]
+def check_numbers(**numbers: int) -> None:
+    """Let *numbers* pass when each is at least 1; a `skip` is given one more than it is.
 
-
-def _searcher(pattern: str, *, is_regex: bool) -> Callable[[str], object]:
-    if not pattern:
-        raise Trouble("The pattern is empty.")
-    if not is_regex:
-        return lambda line: pattern in line
-    try:
-        return re.compile(pattern).search
-    except (re.error, OverflowError, RecursionError) as error:
-        raise Trouble(f"The regular expression is not well formed: {error}.") from None
-
-
-def _text_files(tree: Tree, parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The plain files below *parts*, or *parts* itself when it is one."""
-    try:
-        below = list(entries(tree, parts))
-    except Trouble:
-        tree.read(parts)
-        yield parts
-        return
-    yield from (entry.parts for entry in below if entry.is_file)
+    Raises:
+        Trouble: One is too small.
+    """
+    for name, value in numbers.items():
+        if value < 1:
+            raise Trouble(f"{name} must be at least {0 if name == 'skip' else 1}.")
 
 
 def _matches(glob: re.Pattern[str], entry: Entry) -> bool:
@@ -139,17 +103,3 @@ def _page(lines: list[str], offset_line: int) -> list[str]:
             break
         page.append(text)
     return page
-
-
-def _report(found: Iterator[Entry], limit: int, nothing: str) -> str:
-    """The labels of the first *limit* entries, and whether there are more."""
-    labels = [entry.label for entry, _ in zip(found, range(limit + 1), strict=False)]
-    if len(labels) > limit:
-        labels[limit:] = [f"[the first {limit}; narrow it with path]"]
-    return clip(shown("\n".join(labels))) or nothing
-
-
-def _check_at_least_one(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < 1:
-            raise Trouble(f"{name} must be at least 1.")

@@ -3,16 +3,23 @@
 import inspect
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, BinaryIO, TypeAlias
 
+from bot.domain import masks
 from bot.domain.paths import RefusedPath
 from bot.workspace.toolhost.beneath import Tree, Trouble
 from bot.workspace.toolhost.changing import Editor
+from bot.workspace.toolhost.corpus import Corpus
+from bot.workspace.toolhost.finding import Finder
+from bot.workspace.toolhost.globs import Exclusion
+from bot.workspace.toolhost.guidance import MODES, OFF, Guidance
 from bot.workspace.toolhost.originals import Originals
+from bot.workspace.toolhost.outline import Outliner
 from bot.workspace.toolhost.reading import Looker
 from bot.workspace.toolhost.reply import Reply
+from bot.workspace.toolhost.survey import survey
 
 TOOL_SECONDS = 20.0
 """A tool that runs longer (a regular expression that explodes) is stopped with an error."""
@@ -31,12 +38,17 @@ class FileServer:
         """Serve *tree*; what is touched is kept in *originals*; a call may take *tool_seconds*."""
         self.tool_seconds = tool_seconds
         self.editor = Editor(tree, originals)
+        self._tree = tree
+        self._originals = originals
+        self._corpus = Corpus(tree)
+        self._guidance = Guidance(tree, originals)
         looker = Looker(tree)
         tools: tuple[Tool, ...] = (
             looker.read_file,
             looker.list_directory,
             looker.search_files,
-            looker.search_code,
+            Finder(tree, self._corpus).search_code,
+            Outliner(tree, self._corpus).outline,
             self.editor.edit_file,
             self.editor.write_file,
             self.editor.delete_file,
@@ -44,8 +56,30 @@ class FileServer:
         )
         self._tools = {tool.__name__: tool for tool in tools}
 
+    def configure(self, *, exclude: Sequence[str] = (), guidance: str = OFF) -> None:
+        """Hide the paths that *exclude* covers, and speak for directories as *guidance* says.
+
+        Raises:
+            Trouble: A glob is not well formed, or there is no such way of guidance; nothing is changed.
+        """
+        if guidance not in MODES:
+            raise Trouble(f"There is no guidance {guidance!r}.")
+        self._tree.hides = Exclusion(exclude)
+        self._corpus.forget()
+        self._guidance = Guidance(self._tree, self._originals, guidance)
+
+    def survey(self, max_chars: int) -> str:
+        """The map of the repository in at most *max_chars* characters."""
+        return survey(self._corpus, max_chars)
+
     def call(self, name: str, arguments: dict[str, Any]) -> Reply:
-        """Run the tool *name*; whatever goes wrong with the request is a reply."""
+        """Run the tool *name*; whatever goes wrong with the request is a reply, and no secret is in one."""
+        reply = self._replied(name, arguments)
+        text, masked = masks.mask(reply.text)
+        text += "" if reply.is_error else self._guidance.about(name, arguments)
+        return Reply(text, reply.is_error, reply.refused, masked)
+
+    def _replied(self, name: str, arguments: dict[str, Any]) -> Reply:
         try:
             return Reply(self._run(name, arguments))
         except RefusedPath as error:
@@ -99,11 +133,32 @@ def serve(server: FileServer, requests: BinaryIO, replies: BinaryIO) -> None:
 def _answer(server: FileServer, request: dict[str, Any]) -> dict[str, Any]:
     if request["op"] == "changes":
         return {"changes": server.editor.changes()}
+    if request["op"] == "configure":
+        return _configured(server, request["options"])
     signal.setitimer(signal.ITIMER_REAL, server.tool_seconds)
     try:
+        if request["op"] == "map":
+            return _surveyed(server, request["max_chars"])
         return asdict(server.call(request["tool"], request["arguments"]))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _configured(server: FileServer, options: dict[str, Any]) -> dict[str, Any]:
+    """Empty when it is done; `failed` says why it is not, and then nothing may be served."""
+    try:
+        server.configure(**options)
+    except (Trouble, TypeError) as error:
+        return {"failed": str(error)}
+    return {}
+
+
+def _surveyed(server: FileServer, max_chars: int) -> dict[str, Any]:
+    """`text`: the map, or nothing when the tree is too large to make one in time."""
+    try:
+        return {"text": server.survey(max_chars)}
+    except (OutOfTime, Trouble, OSError):
+        return {"text": ""}
 
 
 def _stop_tool(_signal: int, _frame: object) -> None:

@@ -1,7 +1,6 @@
 """Go through the tree in order, without following links and without entering git's own directories."""
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,34 +62,6 @@ def entries(tree: Tree, parts: tuple[str, ...], depth: int | None = None) -> Ite
             waiting.append(_reachable_children(tree, entry.parts))
 
 
-def glob_pattern(glob: str) -> re.Pattern[str]:
-    """The pattern of *glob* for whole paths: `*` and `?` stay within a component, `**/` crosses them.
-
-    A glob without a slash matches the last component at any depth.
-
-    Raises:
-        Trouble: A bracket is wrong.
-    """
-    text = glob.removeprefix("./")
-    if "/" not in text:
-        text = "**/" + text
-    pieces = re.findall(r"\*\*/|\*\*|\*|\?|\[[!^]?\]?[^\]/]*\]|.", text, re.DOTALL)
-    try:
-        return re.compile("".join(_translated(piece) for piece in pieces), re.DOTALL)
-    except re.error:
-        raise Trouble(f"The glob {glob!r} is not well formed.") from None
-
-
-def _translated(piece: str) -> str:
-    known = {"**/": r"(?:[^/]+/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
-    if piece in known:
-        return known[piece]
-    if len(piece) > 1:
-        inside = piece[1:-1].replace("\\", r"\\").replace("[", r"\[")
-        return f"[{'^' + inside[1:] if inside[0] in '!^' else inside}]"
-    return re.escape(piece)
-
-
 def _reachable_children(tree: Tree, parts: tuple[str, ...]) -> Iterator[Entry]:
     """As `_children`; a directory that vanished or was swapped meanwhile counts as empty."""
     try:
@@ -103,7 +74,7 @@ def _children(tree: Tree, parts: tuple[str, ...]) -> Iterator[Entry]:
     with tree.directory(parts) as directory_fd:
         with os.scandir(directory_fd) as found_entries:
             names = sorted(entry.name for entry in found_entries if not is_git_spelling(entry.name))
-        found = [_entry(directory_fd, parts, name) for name in names]
+        found = [_entry(directory_fd, parts, name) for name in names if not tree.hides((*parts, name))]
     return iter([entry for entry in found if entry is not None])
 
 
