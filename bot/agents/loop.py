@@ -1,48 +1,45 @@
 """The agent loop: limits, model, tools, record, again.
 
-Everything that can end it is in `_reserve` (limits), `_act` (what the model says) and `_run_calls` (effects,
-no progress). Money is reserved before each call and settled after it; a call that was cut stays reserved.
+What is done about a turn stands here; the strategies stand beside it: money and waiting (`asking`), the
+calls of a turn (`calls`), repetition (`progress`), room in the window (`context`), refusals (`quarantine`),
+going on after a crash (`restore`). A step is two transactions: the turn with its bill, then our answer with
+the money for the next call. A recorded turn is never requested again.
 """
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from bot.agents import arguments, conversation, ending, nudges
-from bot.agents.conversation import Conversation
+from bot.agents import blocks, context, ending, nudges, quarantine, steps
+from bot.agents.asking import BACKOFF_SECONDS, OUTGROWN, Asking, spent_usd
+from bot.agents.calls import Hands
+from bot.agents.deadline import Deadline
 from bot.agents.effects import Effects
 from bot.agents.ending import Ended
-from bot.agents.ports import Ledger, LoopEvent, LoopEventKind, Observe, Transcript, call_event, ignore
-from bot.agents.progress import Progress, Verdict
-from bot.agents.prompt import Prompt
+from bot.agents.ports import Accepting, Entry, Judge, LoopEvent, LoopEventKind, Need, Record, StepRow
+from bot.agents.progress import Verdict
+from bot.agents.prompt import Prompt, said_block
 from bot.agents.registry import Definition
-from bot.agents.tools import CATALOG
+from bot.agents.restore import Restored, restore
+from bot.agents.steps import Answer
 from bot.domain import budget
-from bot.domain.budget import Account, BudgetExceeded
+from bot.domain.budget import Account, BudgetExceeded, Spent
 from bot.domain.clock import Clock
 from bot.domain.effects import LoopResult, Stop
+from bot.domain.enums import StepKind
+from bot.domain.past import Past
 from bot.domain.ports import Model, ToolHost
-from bot.domain.values import Json, ModelReply, ModelRequest, ToolResult, Usage
-from bot.errors import OutcomeUnknown, Permanent, RetryLater
-from bot.llm import prices
+from bot.domain.values import Json, Said
+from bot.errors import Permanent, RetryLater
 from bot.llm.prices import ModelInfo
 
-MAX_OUTPUT_TOKENS = 16_000
-"""For one answer. Above 21,333 the SDK insists on streaming."""
-MODEL_TIMEOUT_SECONDS = 600.0
-TOOL_TIMEOUT_SECONDS = 60.0
-MAX_RETRIES = 3
-BACKOFF_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A model call that money was set aside for."""
-
-    request: ModelRequest
-    reservation_id: str
-    worst_micro_usd: int
-    worst_tokens: int
+MAX_ROUNDS = 3
+"""How often a result is given back to the model by the judge, over all attempts."""
+MAX_REFUSALS = 1
+"""How often a refusal is answered by a quarantine; the next one ends the job."""
+MAX_OVERFLOWS = 1
+"""The same for a conversation that the model itself calls too long."""
+_KNOWN_REASONS = frozenset({"tool_use", "end_turn", "stop_sequence", "pause_turn"})
 
 
 async def run(  # noqa: PLR0913 (everything outside comes in by name)
@@ -50,40 +47,39 @@ async def run(  # noqa: PLR0913 (everything outside comes in by name)
     prompt: Prompt,
     *,
     model: Model,
-    model_name: str,
+    info: ModelInfo,
     tools: ToolHost,
-    transcript: Transcript,
-    ledger: Ledger,
+    record: Record,
     clock: Clock,
-    observe: Observe = ignore,
+    judge: Judge | None = None,
+    past: Past | None = None,
+    spent: Spent | None = None,
+    effects: Effects | None = None,
     jitter: Callable[[], float] = random.random,
-    spent_micro_usd: int = 0,
     backoff_seconds: float = BACKOFF_SECONDS,
 ) -> LoopResult:
-    """Run one agent to its end; *spent_micro_usd* is what earlier attempts of the job have used.
+    """Run one agent to its end, from the beginning or from where *past* ends.
 
+    *spent* is what earlier attempts of the job have used; *tools* stand on the tree that `past.restore` says.
     *backoff_seconds* is the first wait for a model that is away and names no time; it doubles.
 
     Raises:
         RetryLater: the model stayed away through all retries (cause `model_error`).
         Permanent: the model or the tool host cannot be used at all.
-        LeaseLost: the transcript says that another worker owns the job.
+        LeaseLost: the record says that another worker owns the job.
     """
-    account = Account(budget.micro_usd(definition.limits.cost_usd), spent_micro_usd)
-    loop = _Loop(
-        definition,
-        prompt,
-        prices.resolve(model_name),
-        model,
-        tools,
-        transcript,
-        ledger,
-        clock,
-        observe,
-        jitter,
-        account,
-        backoff_seconds,
+    limits, spent = definition.limits, spent or Spent()
+    found = restore(prompt, past or Past(), effects or Effects())
+    deadline = Deadline(clock, limits.seconds, clock.monotonic(), found.used_seconds)
+    account = Account(budget.micro_usd(limits.cost_usd), spent.micro_usd)
+    asking = Asking(
+        info, model, record, clock, deadline, limits, account, spent.tokens, jitter, backoff_seconds
     )
+    price_step = info.price.long_prompt_tokens if info.price else None
+    room = context.Room(info.context_tokens - asking.max_tokens, price_step)
+    hands = Hands(definition, tools, found.effects, deadline, record.note, room.turn_chars)
+    own_prompt = Prompt.from_json(past.own.prompt) if past and past.own else prompt
+    loop = _Loop(own_prompt, record, asking, hands, room, judge or Accepting(), found)
     return await loop.go()
 
 
@@ -91,202 +87,213 @@ async def run(  # noqa: PLR0913 (everything outside comes in by name)
 class _Loop:
     """One run: what it works with, and how far it has come."""
 
-    definition: Definition
     prompt: Prompt
-    info: ModelInfo
-    model: Model
-    tools: ToolHost
-    transcript: Transcript
-    ledger: Ledger
-    clock: Clock
-    observe: Observe
-    jitter: Callable[[], float]
-    account: Account
-    backoff_seconds: float
-    effects: Effects = field(default_factory=Effects)
-    step: int = 0
-    tokens: int = 0
-    progress: Progress = field(default_factory=Progress)
-    started_at: float = 0.0
-    talk: Conversation = field(init=False)
+    record: Record
+    asking: Asking
+    hands: Hands
+    room: context.Room
+    judge: Judge
+    at: Restored
 
     async def go(self) -> LoopResult:
         """Limits, model, tools, record, again, until something ends it."""
-        self.started_at = self.clock.monotonic()
-        self.talk = Conversation(self.prompt)
-        await self.transcript.prompt({**self.prompt.to_json(), "model": self.info.name})
         try:
+            await self._begin()
             while True:
-                reply = await self._ask()
-                self.talk.add_reply(reply)
-                await self._act(reply)
+                turn = await self._ask()
+                await self._exchange(await self._act(turn))
         except Ended as end:
-            cost_usd = budget.usd(self.account.spent_micro_usd)
-            return ending.result(
-                end, self.effects, last_text=self.talk.last_text, steps=self.step, cost_usd=cost_usd
-            )
+            await self.record.write(Entry())
+            return self._result(end)
+        except (RetryLater, Permanent):
+            await self.record.write(Entry())
+            raise
 
-    async def _ask(self) -> ModelReply:
-        """One answer, paid and recorded; each attempt has its own reservation."""
-        attempt = 0
-        while True:
-            call = await self._reserve()
-            seconds = min(MODEL_TIMEOUT_SECONDS, self._seconds_left())
-            try:
-                reply = await self.model.complete(call.request, timeout_seconds=seconds)
-            except OutcomeUnknown as error:
-                self.tokens += call.worst_tokens
-                await self._back_off(attempt, error)
-            except RetryLater as error:
-                await self._settle(call, Usage())
-                await self._back_off(attempt, error)
-            except Permanent:
-                await self._settle(call, Usage())
-                raise
-            else:
-                cost_usd = await self._settle(call, reply.usage)
-                self.step += 1
-                await self.transcript.turn(self.step, reply, cost_usd)
-                detail = {"cost_usd": cost_usd}
-                await self.observe(
-                    LoopEvent(LoopEventKind.TURN, str(reply.stop_reason)[:40], self.step, detail)
-                )
-                return reply
-            attempt += 1
+    async def _begin(self) -> None:
+        """Record the prompt, or take up the work where it was left; then set money aside."""
+        at = self.at
+        if at.effects.is_over:
+            raise self._over()
+        if at.pending is not None:
+            await self._exchange(await self._act(at.pending))
+            return
+        self.asking.check(at.step)
+        if at.last is not None and at.step:
+            await self._hear(StepRow(at.step, StepKind.TOOLS, at.last), is_new=False)
+            return
+        content = at.last or steps.prompt_row(self.prompt, self.asking.info.name)
+        changes = await self.hands.tools.changes() if at.is_begun or at.is_continuing else None
+        await self._hear(StepRow(0, StepKind.PROMPT, content, changes), is_new=not at.is_begun)
 
-    async def _reserve(self) -> _Call:
-        """Every limit, against the most that the next call can cost; then the money for it."""
-        limits, max_tokens = self.definition.limits, min(MAX_OUTPUT_TOKENS, self.info.max_output_tokens)
-        if self.step >= limits.steps:
-            raise Ended(Stop.STEPS, f"The limit of {limits.steps} model calls is reached.")
-        self._check_deadline()
-        input_tokens = self.talk.estimated_tokens()
-        worst_tokens = input_tokens + max_tokens
-        if worst_tokens > self.info.context_tokens:
-            raise Ended(Stop.STEPS, "The conversation has outgrown what the model can read.")
-        if self.info.price is None and self.tokens + worst_tokens > limits.tokens:
-            raise Ended(
-                Stop.COST,
-                f"The limit of {limits.tokens:,} tokens is reached ({self.info.name} has no price).",
-            )
-        worst = prices.worst_cost_micro_usd(self.info, input_tokens, max_tokens)
-        try:
-            account = self.account.reserve(worst)
-            reservation_id = await self.ledger.reserve(worst)
-        except BudgetExceeded as error:
-            raise Ended(Stop.COST, str(error)) from error
-        self.account = account
-        return _Call(self.talk.request(self.info.name, max_tokens), reservation_id, worst, worst_tokens)
+    async def _ask(self) -> Json:
+        """One answer of the model, paid and recorded before anything is done about it."""
+        asked = await self.asking.ask(self.at.talk, self.at.step)
+        reply, cost = asked.reply, asked.bill.micro_usd
+        self.at.step += 1
+        turn = steps.turn_row(reply, blocks.fit(reply.content), self.asking.deadline.elapsed_seconds())
+        self._note(LoopEventKind.TURN, str(reply.stop_reason)[:40], cost_usd=budget.usd(cost))
+        row = StepRow(self.at.step, StepKind.TURN, turn, model=reply.model, cost_micro_usd=cost)
+        await self.record.write(Entry(rows=(row,), bill=asked.bill))
+        if reply.stop_reason in steps.DROPPED:
+            self.at.talk.forget_reply(reply.usage)
+        else:
+            self.at.talk.add_reply(turn["content"], reply.usage)
+        return turn
 
-    async def _settle(self, call: _Call, usage: Usage) -> float:
-        """Exchange the reservation for what the call cost; gives dollars."""
-        cost = prices.cost_micro_usd(self.info, usage)
-        await self.ledger.settle(call.reservation_id, usage, cost)
-        self.account = self.account.settle(call.worst_micro_usd, cost)
-        self.tokens += (
-            usage.input_tokens + usage.cache_write_tokens + usage.cache_read_tokens + usage.output_tokens
-        )
-        return budget.usd(cost)
-
-    async def _back_off(self, attempt: int, error: RetryLater) -> None:
-        """Wait before the next attempt, or hand the error on when attempts or time run out."""
-        base = self.backoff_seconds * 2**attempt if error.after_seconds is None else error.after_seconds
-        seconds = base * (1 + self.jitter() / 2)
-        self._check_deadline()
-        if attempt >= MAX_RETRIES or seconds >= self._seconds_left():
-            raise error
-        detail = {"seconds": seconds, "words": str(error)}
-        await self.observe(LoopEvent(LoopEventKind.RETRY, type(error).__name__, self.step, detail))
-        await self.clock.sleep(seconds)
-
-    async def _act(self, reply: ModelReply) -> None:
-        """Do what the answer's stop reason asks for; an unknown one ends the loop."""
-        calls = [block for block in reply.content if block["type"] == "tool_use"]
-        reason = reply.stop_reason
+    async def _act(self, turn: Json) -> Answer:
+        """Do what a recorded turn asks for; no call of a turn that was cut is ever run."""
+        reason, calls = turn["stopReason"], blocks.calls_of(turn["content"])
         if reason == "refusal":
-            raise Ended(Stop.REFUSED, "The model declined to work on this request.")
+            return self._refused()
         if reason == "model_context_window_exceeded":
-            raise Ended(Stop.STEPS, "The conversation has outgrown what the model can read.")
+            return await self._overflowed()
         if reason == "max_tokens":
-            cut = [
-                conversation.tool_result(call, ToolResult(nudges.CUT_CALL, is_error=True)) for call in calls
-            ]
-            await self._answer(cut or [conversation.text(nudges.CUT_TEXT)])
-            self._useless("The model's answers were cut at their length limit again and again.")
-        elif reason not in {"tool_use", "end_turn", "stop_sequence", "pause_turn"}:
-            raise Ended(Stop.NONSENSE, f"The model stopped for an unknown reason ({str(reason)[:40]}).")
-        elif calls:
-            await self._run_calls(calls)
-        else:
-            await self._go_on(reason)
+            answer = Answer(blocks.not_run(calls, nudges.CUT_CALL) or [blocks.text(nudges.CUT_TEXT)])
+            answer.end = self._useless("The model's answers were cut at their length limit again and again.")
+            return answer
+        if reason not in _KNOWN_REASONS:
+            words = f"The model stopped for an unknown reason ({str(reason)[:40]})."
+            return Answer(blocks.not_run(calls, words), end=Ended(Stop.NONSENSE, words))
+        return await (self._run(calls) if calls else self._spoken(reason))
 
-    async def _go_on(self, reason: str) -> None:
-        """Answer a turn without tool calls: it may be the end, a pause, or nothing."""
-        if reason != "pause_turn" and self.effects.has_result:
-            raise Ended(Stop.FINISHED, self.talk.last_text or "The work is done.")
-        if reason != "pause_turn" or not self.talk.ends_with_reply:
-            await self._answer([conversation.text(nudges.NO_CALL)])
-        self._useless("The model answered without using its tools.")
-
-    async def _run_calls(self, calls: list[Json]) -> None:
-        """Run the calls of one turn in order and answer them all in one message."""
-        results: list[Json] = []
-        valid_calls = 0
-        for call in calls:
-            wrong = self._problem(call) if len(results) < nudges.MAX_CALLS_A_TURN else nudges.TOO_MANY
-            valid_calls += wrong is None
-            result = ToolResult(wrong, is_error=True) if wrong else await self._run_call(call)
-            kind = LoopEventKind.PROBLEM if wrong else LoopEventKind.TOOL
-            await self.observe(call_event(self.step, call, result, kind))
-            results.append(conversation.tool_result(call, result))
-        verdict = self.progress.watch(calls, results)
-        await self._answer(
-            [*results, *([conversation.text(nudges.STUCK)] if verdict is Verdict.NUDGE else [])]
-        )
-        if self.effects.is_over:
-            raise Ended(Stop.GAVE_UP if self.effects.has_given_up else Stop.FINISHED, self.effects.summary)
+    async def _run(self, calls: list[Json]) -> Answer:
+        """Run the calls of one turn; it may repeat itself, be of no use, or end the work."""
+        done = await self.hands.run(self.at.step, calls)
+        verdict, pattern = self.at.progress.watch(calls, done.results)
+        answer = Answer(done.results, changes=done.changes)
+        if verdict is Verdict.NUDGE:
+            answer.blocks.append(blocks.text(nudges.STUCK.format(pattern=pattern)))
+        if self.at.effects.is_over:
+            return await self._finished(answer, self._over())
         if verdict is Verdict.STOP:
-            raise Ended(Stop.STUCK, "The model made the same calls over and over.")
-        if not valid_calls:
-            self._useless("The model called its tools in a way that they do not understand.")
+            answer.end = Ended(Stop.STUCK, f"The model went round in circles: {pattern}.")
+        elif not done.valid:
+            answer.end = self._useless("The model called its tools in a way that they do not understand.")
         else:
-            self.progress.useful()
+            self.at.progress.useful()
+        return answer
 
-    def _problem(self, call: Json) -> str | None:
-        """Why a call cannot be run at all: no such tool for this agent, or unfit arguments."""
-        offered = self.definition.tools | self.definition.effects
-        if call["name"] not in offered:
-            return f"There is no tool {call['name'][:60]!r}. There are: {', '.join(sorted(offered))}."
-        return " ".join(arguments.problems(CATALOG[call["name"]].input_schema, call["input"])) or None
+    async def _spoken(self, reason: str) -> Answer:
+        """Answer a turn without tool calls: it may be the end, a pause, or nothing."""
+        if reason != "pause_turn" and self.at.effects.has_result:
+            words = self.at.talk.last_text or "The work is done."
+            return await self._finished(Answer([]), Ended(Stop.FINISHED, words))
+        is_pause = reason == "pause_turn" and self.at.talk.ends_with_reply
+        answer = Answer([] if is_pause else [blocks.text(nudges.NO_CALL)])
+        answer.end = self._useless("The model answered without using its tools.")
+        return answer
 
-    async def _run_call(self, call: Json) -> ToolResult:
-        """Run one call whose arguments fit: an effect here, a tool in the tool host."""
-        name, given = call["name"], call["input"]
-        if CATALOG[name].is_effect:
-            has_changes = name == "propose_change" and bool(await self.tools.changes())
-            return self.effects.apply(name, given, has_changes=has_changes)
-        self._check_deadline()
-        return await self.tools.call(
-            name, given, timeout_seconds=min(TOOL_TIMEOUT_SECONDS, self._seconds_left())
+    async def _finished(self, answer: Answer, end: Ended) -> Answer:
+        """Let a result be judged before the loop ends with it; the verdict is recorded with the answer."""
+        effects, counts = self.at.effects, self.at.counts
+        is_open = end.stop is Stop.FINISHED and effects.has_result and effects.question is None
+        words = None
+        if is_open and counts.rounds < MAX_ROUNDS:
+            words = await self.judge.judge(self._result(end))
+        if words is None:
+            answer.end = end
+            return answer
+        counts.rounds += 1
+        effects.reopen()
+        answer.is_reopened = True
+        answer.blocks.append(blocks.text(f"{quarantine.JUDGED}\n{words[: blocks.MAX_RESULT_CHARS]}"))
+        return answer
+
+    def _refused(self) -> Answer:
+        """Take out what the model declines to read and ask once more; the second refusal is the end."""
+        edits, kind = quarantine.isolate(self.at.talk)
+        self.at.counts.refusals += 1
+        if edits and self.at.counts.refusals <= MAX_REFUSALS:
+            self._note(LoopEventKind.CONTEXT, "quarantine", content=kind)
+            return Answer([], edits=edits)
+        words = f"The request could not be processed because the model declines to read {kind}."
+        return Answer([], end=Ended(Stop.REFUSED, words))
+
+    async def _overflowed(self) -> Answer:
+        """Compact what the model itself calls too long; the second time, or where nothing is won, end."""
+        talk = self.at.talk
+        self.at.counts.overflows += 1
+        edits = context.compaction(talk, self.room, await self.hands.tools.changes())
+        is_shorter = blocks.size(edits[0]["messages"]) < blocks.size(talk.messages)
+        if self.at.counts.overflows > MAX_OVERFLOWS or not is_shorter:
+            return Answer([], end=Ended(Stop.STEPS, OUTGROWN))
+        self._note(LoopEventKind.CONTEXT, "compaction")
+        return Answer([], edits=edits)
+
+    async def _exchange(self, answer: Answer) -> None:
+        """Append and record our answer, and set money aside for the next call, unless this is the end."""
+        self.at.talk.add_answer(answer.blocks)
+        self.at.talk.apply(answer.edits)
+        end = answer.end
+        try:
+            self.asking.check(self.at.step)
+        except Ended as limit:
+            end = end or limit
+        if end is None:
+            edits = await context.make_room(self.at.talk, self.room, self.hands.tools.changes)
+            answer.edits += edits
+            if edits:
+                self._note(LoopEventKind.CONTEXT, "shortened", edits=len(edits))
+        state = self.at.progress, self.at.counts
+        content = steps.answer_row(answer, state, self.asking.deadline.elapsed_seconds())
+        row = StepRow(self.at.step, StepKind.TOOLS, content, answer.changes)
+        if end is not None:
+            await self.record.write(Entry(rows=(row,)))
+            raise end
+        await self._hear(row, is_new=True)
+
+    async def _hear(self, row: StepRow, *, is_new: bool) -> None:
+        """Record *row* with what people said meanwhile, and reserve for the next call in the same write.
+
+        A row that is not new is recorded again, under this attempt's fence, only if somebody said something.
+        """
+        said: list[Json] = []
+        need: Need | None = None
+        end: Ended | None = None
+
+        def compose(waiting: Sequence[Said]) -> Entry:
+            nonlocal said, need, end
+            block, heard = said_block(waiting, self.prompt.delimiter)
+            try:
+                need = self.asking.need(self.at.talk.estimated_tokens(block))
+            except Ended as limit:
+                end = limit
+                return Entry(rows=(row,) if is_new else ())
+            said = block
+            full = replace(row, content={**row.content, "said": [*row.content["said"], *said]})
+            return Entry(rows=(full,) if is_new or said else (), heard=heard, need=need)
+
+        try:
+            reservation_id = await self.record.hear(compose)
+        except BudgetExceeded as error:
+            raise Ended(Stop.COST, error.public) from error
+        except RetryLater as error:
+            # Money is spent too fast just now: `ask` reserves when that is over.
+            self._note(LoopEventKind.RETRY, type(error).__name__, words=str(error))
+            reservation_id = None
+        self.at.talk.add_answer(said)
+        if end is not None:
+            raise end
+        if need is not None:
+            self.asking.set_aside(need, reservation_id)
+
+    def _useless(self, words: str) -> Ended | None:
+        """Count an answer that nothing could be done with; the third in a row ends the loop."""
+        is_last = self.at.progress.useless() is Verdict.STOP
+        return Ended(Stop.NONSENSE, words) if is_last else None
+
+    def _over(self) -> Ended:
+        """The end that the agent itself has set."""
+        effects = self.at.effects
+        return Ended(Stop.GAVE_UP if effects.has_given_up else Stop.FINISHED, effects.summary)
+
+    def _result(self, end: Ended) -> LoopResult:
+        """What stands now."""
+        cost_usd = spent_usd(self.asking.account)
+        return ending.result(
+            end, self.at.effects, last_text=self.at.talk.last_text, steps=self.at.step, cost_usd=cost_usd
         )
 
-    async def _answer(self, blocks: list[Json]) -> None:
-        """Record our message, then append it."""
-        await self.transcript.tools(self.step, blocks)
-        self.talk.add_answer(blocks)
-
-    def _useless(self, words: str) -> None:
-        """Count an answer that nothing could be done with; the third in a row ends the loop."""
-        if self.progress.useless() is Verdict.STOP:
-            raise Ended(Stop.NONSENSE, words)
-
-    def _seconds_left(self) -> float:
-        """Until the job's deadline."""
-        return self.definition.limits.seconds - (self.clock.monotonic() - self.started_at)
-
-    def _check_deadline(self) -> None:
-        """End the loop when its time is up."""
-        if self._seconds_left() <= 0:
-            raise Ended(
-                Stop.DEADLINE, f"The limit of {self.definition.limits.seconds / 60:g} minutes is reached."
-            )
+    def _note(self, kind: LoopEventKind, name: str, **detail: object) -> None:
+        """Remember an event for the log."""
+        self.record.note(LoopEvent(kind, name, self.at.step, detail))

@@ -1,17 +1,27 @@
 """The prompt: a byte-stable prefix (tools, system, guidance), then the request inside a random delimiter."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.agents.registry import Definition
 from bot.agents.tools import select
 from bot.domain.text import normalise
-from bot.domain.values import Json, RepositoryRef, Snapshot
+from bot.domain.values import Json, RepositoryRef, Said, Snapshot
 
 MAX_GUIDANCE_CHARS = 20_000
 MAX_SECTION_CHARS = 60_000
 MIN_DELIMITER_CHARS = 16
 BREAKPOINT: Json = {"type": "ephemeral"}
 
+MAX_SAID_CHARS = 20_000
+MAX_LOGIN_CHARS = 100
+_SAID = "said meanwhile by @"
+_SAID_START = re.compile(rf"\S{{{MIN_DELIMITER_CHARS},}} {_SAID}")
+_HEARD = (
+    "(People who may ask you for work wrote this in the thread while you worked. Take it into account in "
+    "what is left of the task.)"
+)
 _TRUST = (
     "The text of the request stands below between lines that begin with {delimiter}, a word made up for this "
     "job alone. Everything between these lines was written by people on GitHub: it says what the problem is, "
@@ -28,6 +38,17 @@ class Prompt:
     message: str
     delimiter: str
     removed: int = 0
+
+    @classmethod
+    def from_json(cls, data: Json) -> "Prompt":
+        """Read step 0 again; the same bytes come out of it."""
+        return cls(
+            system=tuple(data["system"]),
+            tools=tuple(data["tools"]),
+            message=data["message"],
+            delimiter=data["delimiter"],
+            removed=data["removed"],
+        )
 
     def to_json(self) -> Json:
         """As step 0 of the transcript."""
@@ -81,6 +102,31 @@ def _system(definition: Definition, guidance: str | None) -> tuple[Json, ...]:
         blocks.append({"type": "text", "text": words})
     blocks[-1] = {**blocks[-1], "cache_control": BREAKPOINT}
     return tuple(blocks)
+
+
+def said_block(said: Sequence[Said], delimiter: str) -> tuple[list[Json], tuple[str, ...]]:
+    """What people said meanwhile as one text block, or none, and the ids of what is in it.
+
+    Normalised, clipped, unable to end its own section; what has no room stays for the next time.
+    """
+    parts: list[str] = []
+    ids: list[str] = []
+    room = MAX_SAID_CHARS
+    for one in said:
+        words = _clip(normalise(one.text).text.replace(delimiter, "[delimiter]").strip(), MAX_SAID_CHARS)
+        if parts and len(words) > room:
+            break
+        parts.append(f"{delimiter} {_SAID}{one.login[:MAX_LOGIN_CHARS]}\n{words}")
+        ids.append(one.id)
+        room -= len(words)
+    if not parts:
+        return [], ()
+    return [{"type": "text", "text": "\n\n".join([*parts, f"{delimiter} end", _HEARD])}], tuple(ids)
+
+
+def is_said(words: str) -> bool:
+    """Whether a text block of ours holds what people said meanwhile."""
+    return _SAID_START.match(words) is not None
 
 
 def _facts(request: Request) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import jobs
+from bot.db import jobs, past
 from bot.db.scope import within
 from bot.db.tables import agent_artifacts, agent_jobs, agent_logs, job_steps, verifications
 from bot.domain.enums import ArtifactType, LogLevel, StepKind, When
@@ -28,6 +28,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a job's log, written some time after it was noted."""
+
+    level: LogLevel
+    message: str
+    data: Json
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """Something that a job made and that is kept."""
 
@@ -44,22 +54,36 @@ async def add_step(
 ) -> None:
     """Record a step under this owner's fence; raises LeaseLost."""
     await jobs.own(scope, connection, job)
-    if step.kind is StepKind.TURN:
+    await insert_steps(connection, job, [step], now=now)
+
+
+async def insert_steps(
+    connection: AsyncConnection, job: ClaimedJob, steps: Sequence[Step], *, now: datetime
+) -> None:
+    """Record *steps* in a write that owns the job; the same step twice under one fence is refused.
+
+    Raises:
+        IntegrityError: This fence has recorded such a step.
+    """
+    if any(step.kind is StepKind.TURN for step in steps):
         await jobs.got_further(connection, job)
-    await connection.execute(
-        insert(job_steps).values(
-            id=new_id(now),
-            job_id=job.id,
-            fence=job.fence,
-            number=step.number,
-            kind=step.kind,
-            content=step.content,
-            checkpoint=step.checkpoint,
-            model=step.model,
-            cost_micro_usd=step.cost_micro_usd,
-            created_at=now,
-        )
-    )
+    rows = [
+        {
+            "id": new_id(now),
+            "job_id": job.id,
+            "fence": job.fence,
+            "number": step.number,
+            "kind": step.kind,
+            "content": past.packed(step.content),
+            "checkpoint": step.checkpoint,
+            "model": step.model,
+            "cost_micro_usd": step.cost_micro_usd,
+            "created_at": now,
+        }
+        for step in steps
+    ]
+    if rows:
+        await connection.execute(insert(job_steps), rows)
 
 
 async def add_log(
@@ -80,6 +104,26 @@ async def add_log(
             id=new_id(now), job_id=known_id, level=level, message=message, data=data, timestamp=now
         )
     )
+
+
+async def insert_logs(
+    connection: AsyncConnection, job: ClaimedJob, lines: Sequence[Line], *, now: datetime
+) -> None:
+    """Add lines to the log of a job that the caller's write owns; their ids keep their order."""
+    ids = sorted(new_id(now) for _ in lines)
+    rows = [
+        {
+            "id": id_,
+            "job_id": job.id,
+            "level": line.level,
+            "message": line.message,
+            "data": line.data,
+            "timestamp": line.at,
+        }
+        for id_, line in zip(ids, lines, strict=True)
+    ]
+    if rows:
+        await connection.execute(insert(agent_logs), rows)
 
 
 async def add_verifications(

@@ -1,101 +1,132 @@
-"""The loop's transcript, ledger and log, on the database and under the job's fence."""
+"""The loop's record on the database and under the job's fence: transcript, money, people's words, log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
-from bot.agents.ports import LoopEvent, LoopEventKind
-from bot.db import ledger, transcript
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.agents.ports import Compose, Entry, LoopEvent, LoopEventKind, Need, StepRow
+from bot.db import job_messages, jobs, ledger, past, transcript
 from bot.db.database import Database
-from bot.db.transcript import Step
-from bot.domain import budget
-from bot.domain.budget import Budgets
+from bot.db.transcript import Line, Step
+from bot.domain.budget import BudgetExceeded, Budgets
 from bot.domain.clock import Clock
 from bot.domain.enums import LogLevel, Purpose, StepKind
-from bot.domain.values import ClaimedJob, Json, ModelReply, Scope, Usage
+from bot.domain.values import ClaimedJob, Json, Scope
+from bot.errors import RetryLater
 
 _DEBUG_KINDS: Final = frozenset({LoopEventKind.TURN})
 _WARN_KINDS: Final = frozenset({LoopEventKind.REFUSAL, LoopEventKind.PROBLEM, LoopEventKind.RETRY})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JobRecord:
-    """Writes down what happens to one job; every method may raise LeaseLost."""
+    """Writes down what happens to one job; every method may raise LeaseLost.
+
+    `limits` bound each reservation; `base_sha` is the commit that the job's tree stands on.
+    """
 
     database: Database
     job: ClaimedJob
     clock: Clock
     base_sha: str
     model: str
-    limit_micro_usd: int
+    limits: Budgets
     is_debug: bool
+    _lines: list[Line] = field(default_factory=list)
 
     @property
     def _scope(self) -> Scope:
         return Scope(self.job.organization_id)
 
-    async def prompt(self, content: Json, /) -> None:
-        """Record step 0."""
-        checkpoint = {"baseSha": self.base_sha}
-        await self._step(Step(0, StepKind.PROMPT, content, checkpoint=checkpoint, model=self.model))
-
-    async def turn(self, number: int, reply: ModelReply, cost_usd: float, /) -> None:
-        """Record the model's answer before any of its tools run."""
-        content = {"content": reply.content, "stopReason": reply.stop_reason, "requestId": reply.request_id}
-        step = Step(
-            number,
-            StepKind.TURN,
-            content,
-            model=reply.model,
-            cost_micro_usd=budget.micro_usd(cost_usd),
-        )
-        await self._step(step)
-
-    async def tools(self, number: int, results: list[Json], /) -> None:
-        """Record the results that answer a turn."""
-        await self._step(Step(number, StepKind.TOOLS, {"content": results}))
-
-    async def reserve(self, micro_usd: int, /) -> str:
-        """Set money aside for one call.
+    async def write(self, entry: Entry, /) -> str | None:
+        """Write *entry* and the noted events in one transaction; nothing to write costs none.
 
         Raises:
-            BudgetExceeded: The job's limit does not cover it.
-            LeaseLost: Another worker owns the job.
+            BudgetExceeded: A limit does not cover the next call; all the rest is written.
+            RetryLater: Money is spent too fast now; all the rest is written.
+            LeaseLost: Another worker owns the job; nothing is written.
         """
-        call = ledger.Call(self.model, Purpose.TURN, micro_usd, tokens=0)
-        limits = Budgets(job=self.limit_micro_usd)
-        async with self.database.write() as connection:
-            return await ledger.reserve(self._scope, connection, self.job, call, limits, now=self.clock.now())
+        if entry == Entry() and not self._lines:
+            return None
+        return await self._transact(lambda _said: entry, is_hearing=False)
 
-    async def settle(self, reservation_id: str, usage: Usage, micro_usd: int, /) -> None:
-        """Replace a reservation by what the call cost."""
-        async with self.database.write() as connection:
-            await ledger.settle(
-                self._scope,
-                connection,
-                reservation_id,
-                micro_usd=micro_usd,
-                usage=usage,
-                now=self.clock.now(),
-            )
+    async def hear(self, compose: Compose, /) -> str | None:
+        """The same for what *compose* makes of the words that wait for the job; they are taken in with it."""
+        return await self._transact(compose, is_hearing=True)
 
-    async def observe(self, event: LoopEvent) -> None:
-        """Log what the loop did; turns only where debugging is on."""
+    def note(self, event: LoopEvent, /) -> None:
+        """Remember what the loop did for the log; turns only where debugging is on."""
         if event.kind in _DEBUG_KINDS:
             level = LogLevel.DEBUG
         else:
             level = LogLevel.WARN if event.kind in _WARN_KINDS else LogLevel.INFO
-        if level is LogLevel.DEBUG and not self.is_debug:
-            return
-        await self.log(level, f"{event.kind.value}: {event.name}", {"step": event.step, **event.detail})
+        if level is not LogLevel.DEBUG or self.is_debug:
+            data = {"step": event.step, **event.detail}
+            self._lines.append(self._line(level, f"{event.kind.value}: {event.name}", data))
 
     async def log(self, level: LogLevel, message: str, data: Json | None = None) -> None:
-        """Add a line to the job's log; NUL, which no database keeps in text, is replaced."""
-        clean = message.replace("\0", "\N{REPLACEMENT CHARACTER}")
-        async with self.database.write() as connection:
-            await transcript.add_log(
-                self._scope, connection, self.job.id, level, clean, now=self.clock.now(), data=data
-            )
+        """Add a line to the job's log at once; NUL, which no database keeps in text, is replaced."""
+        self._lines.append(self._line(level, message, data or {}))
+        await self.write(Entry())
 
-    async def _step(self, step: Step) -> None:
+    def _line(self, level: LogLevel, message: str, data: Json) -> Line:
+        """A line as the database can keep it."""
+        return Line(level, message.replace("\0", "\N{REPLACEMENT CHARACTER}"), data, self.clock.now())
+
+    async def _transact(self, compose: Compose, *, is_hearing: bool) -> str | None:
+        """One transaction; a refused reservation is told after everything else is kept."""
+        now, refused = self.clock.now(), None
+        reservation_id: str | None = None
         async with self.database.write() as connection:
-            await transcript.add_step(self._scope, connection, self.job, step, now=self.clock.now())
+            words = await job_messages.waiting(self._scope, connection, self.job.id) if is_hearing else []
+            entry = compose(words)
+            # Before any row is locked: see `ledger.reserve`.
+            try:
+                reservation_id = await self._reserve(connection, entry.need, now)
+            except (BudgetExceeded, RetryLater) as error:
+                refused = error
+            if reservation_id is None:
+                await jobs.own(self._scope, connection, self.job)
+            await self._write(connection, entry, now)
+        self._lines.clear()
+        if refused is not None:
+            raise refused
+        return reservation_id
+
+    async def _reserve(self, connection: AsyncConnection, need: Need | None, now: datetime) -> str | None:
+        if need is None:
+            return None
+        call = ledger.Call(self.model, Purpose.TURN, need.micro_usd, need.tokens)
+        return await ledger.reserve(self._scope, connection, self.job, call, self.limits, now=now)
+
+    async def _write(self, connection: AsyncConnection, entry: Entry, now: datetime) -> None:
+        """Everything but the reservation, in a transaction that owns the job."""
+        if entry.bill is not None:
+            await ledger.settle(
+                self._scope,
+                connection,
+                entry.bill.reservation_id,
+                micro_usd=entry.bill.micro_usd,
+                usage=entry.bill.usage,
+                now=now,
+            )
+        await transcript.insert_steps(connection, self.job, [self._step(row) for row in entry.rows], now=now)
+        if entry.heard:
+            step = entry.rows[-1].number
+            await job_messages.take(self._scope, connection, self.job, entry.heard, step)
+        await transcript.insert_logs(connection, self.job, self._lines, now=now)
+
+    def _step(self, row: StepRow) -> Step:
+        """A row with its checkpoint: step 0 has one always, an answer when files may have changed."""
+        is_prompt = row.kind is StepKind.PROMPT
+        changes = () if is_prompt and row.changes is None else row.changes
+        return Step(
+            row.number,
+            row.kind,
+            row.content,
+            checkpoint=None if changes is None else past.checkpoint(self.base_sha, changes),
+            model=self.model if is_prompt else row.model,
+            cost_micro_usd=row.cost_micro_usd,
+        )

@@ -11,6 +11,7 @@ from bot.agents.registry import Definition, Registry
 from bot.db import ledger, tenants, transcript
 from bot.db.database import Database
 from bot.domain import budget, repo_config
+from bot.domain.budget import Budgets
 from bot.domain.clock import Clock
 from bot.domain.enums import Cause, LogLevel, When
 from bot.domain.ports import Model, ToolHost
@@ -153,19 +154,18 @@ class Work:
         for problem in base.config.problems:
             await record.log(LogLevel.WARN, f"{CONFIG_PATH}: {problem}")
         before = await self._verify(job, base, host, When.BEFORE)
+        scope = Scope(job.organization_id)
         async with self.database.read() as connection:
-            spent = await ledger.spent_by_job(Scope(job.organization_id), connection, job.id)
+            spent = await ledger.spent_by_job(scope, connection, job.id)
         result = await loop.run(
             definition,
             self._prompt(job, base, definition),
             model=self.model,
-            model_name=record.model,
+            info=prices.resolve(job.model),
             tools=host,
-            transcript=record,
-            ledger=record,
+            record=record,
             clock=self.clock,
-            observe=record.observe,
-            spent_micro_usd=spent.micro_usd,
+            spent=spent,
             backoff_seconds=self.backoff_seconds,
         )
         changes = await host.changes()
@@ -174,13 +174,17 @@ class Work:
         return decide(result, changes, before, after, base.sha)
 
     def _record(self, job: ClaimedJob, base: Base, definition: Definition) -> JobRecord:
+        info, limits = prices.resolve(job.model), definition.limits
+        cost = budget.micro_usd(limits.cost_usd)
         return JobRecord(
             database=self.database,
             job=job,
             clock=self.clock,
             base_sha=base.sha,
-            model=prices.resolve(job.model).name,
-            limit_micro_usd=budget.micro_usd(definition.limits.cost_usd),
+            model=info.name,
+            limits=Budgets().for_agent(
+                cost_micro_usd=cost, tokens=limits.tokens, has_price=info.price is not None
+            ),
             is_debug=self.is_debug,
         )
 

@@ -1,15 +1,19 @@
-"""A loop on the real SDK and the real model server, with a tool host, transcript and ledger in memory."""
+"""A loop on the real SDK and the real model server, with a tool host and a record in memory."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
+
+import orjson
 
 from bot.agents import loop, registry
-from bot.agents.ports import LoopEvent
-from bot.agents.prompt import Request, build
+from bot.agents.ports import Compose, Entry, Judge, LoopEvent, Need, StepRow
+from bot.agents.prompt import Prompt, Request, build
 from bot.agents.registry import Definition, Limits
-from bot.domain.budget import BudgetExceeded
+from bot.domain.budget import BudgetExceeded, Spent
 from bot.domain.effects import LoopResult
+from bot.domain.enums import StepKind
+from bot.domain.past import Past, PastStep, Segment
 from bot.domain.ports import Model
 from bot.domain.values import (
     CommandRecord,
@@ -18,10 +22,13 @@ from bot.domain.values import (
     ModelReply,
     ModelRequest,
     RepositoryRef,
+    Said,
     Snapshot,
     ToolResult,
     Usage,
 )
+from bot.errors import RetryLater
+from bot.llm import prices
 from tests.fakes import ManualClock
 
 DELIMITER = "limit-0123456789abcdef"
@@ -68,7 +75,9 @@ class DictToolHost:
     async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
         raise AssertionError("the loop never prepares")
 
-    async def verify(self, command: str, *, timeout_seconds: float, at_base: bool = False) -> CommandRecord:
+    async def verify(
+        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+    ) -> CommandRecord:
         raise AssertionError("the loop never verifies")
 
     async def close(self) -> None:
@@ -85,58 +94,123 @@ class DictToolHost:
         return ToolResult("Edited.")
 
 
-class ListTranscript:
-    """A transcript that keeps its rows in order."""
+class MemoryRecord:
+    """A record that keeps its rows as JSON, in order, with one limit above the job's.
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, int, Any]] = []
+    `cut` is called with the name of what is about to be written, and after it; it may raise.
+    """
+
+    def __init__(self, limit_micro_usd: int | None = None) -> None:
+        self.limit_micro_usd = limit_micro_usd
+        self.rows: list[tuple[str, int, bytes]] = []
+        self.changes: dict[int, list[FileChange]] = {}
         self.costs_usd: list[float] = []
+        self.reserved: dict[str, int] = {}
+        self.settled: dict[str, int] = {}
+        self.tokens: dict[str, int] = {}
+        self.said: list[Said] = []
+        self.heard: dict[str, int] = {}
+        self.events: list[LoopEvent] = []
+        self.transactions = 0
+        self.too_fast: list[RetryLater] = []
+        self.cut: Callable[[str], None] = lambda _name: None
 
-    async def prompt(self, content: Json) -> None:
-        self.rows.append(("prompt", 0, content))
+    async def write(self, entry: Entry) -> str | None:
+        return self._keep(entry)
 
-    async def turn(self, number: int, reply: ModelReply, cost_usd: float) -> None:
-        self.rows.append(("turn", number, reply))
-        self.costs_usd.append(cost_usd)
+    async def hear(self, compose: Compose) -> str | None:
+        return self._keep(compose([one for one in self.said if one.id not in self.heard]))
 
-    async def tools(self, number: int, results: list[Json]) -> None:
-        self.rows.append(("tools", number, results))
+    def note(self, event: LoopEvent) -> None:
+        self.events.append(event)
+
+    def _keep(self, entry: Entry) -> str | None:
+        if entry == Entry():
+            return None
+        name = "+".join([*(row.kind.value for row in entry.rows), *(["need"] if entry.need else [])])
+        self.cut(f"before {name}")
+        self.transactions += 1
+        for row in entry.rows:
+            self._add(row)
+        if entry.bill is not None:
+            assert entry.bill.reservation_id not in self.settled
+            self.settled[entry.bill.reservation_id] = entry.bill.micro_usd
+            used = entry.bill.usage
+            self.tokens[entry.bill.reservation_id] = used.input_tokens + used.output_tokens
+        self.heard |= dict.fromkeys(entry.heard, entry.rows[-1].number if entry.rows else -1)
+        reservation_id = None if entry.need is None else self._reserve(entry.need)
+        self.cut(f"after {name}")
+        return reservation_id
+
+    def _add(self, row: StepRow) -> None:
+        place = [(kind, number) for kind, number, _ in self.rows]
+        if (row.kind.value, row.number) in place:
+            del self.rows[place.index((row.kind.value, row.number)) :]
+        self.rows.append((row.kind.value, row.number, orjson.dumps(row.content)))
+        if row.changes is not None:
+            self.changes[len(self.rows)] = list(row.changes)
+        if row.kind is StepKind.TURN:
+            self.costs_usd.append(row.cost_micro_usd / 1_000_000)
+
+    def _reserve(self, need: Need) -> str:
+        if self.too_fast:
+            raise self.too_fast.pop()
+        if self.limit_micro_usd is not None and need.micro_usd > self.limit_micro_usd:
+            raise BudgetExceeded(
+                "this organization's day",
+                spent_micro_usd=0,
+                reserve_micro_usd=need.micro_usd,
+                limit_micro_usd=self.limit_micro_usd,
+            )
+        row = f"row{len(self.reserved)}"
+        self.reserved[row], self.tokens[row] = need.micro_usd, need.tokens
+        return row
 
     @property
     def kinds(self) -> list[tuple[str, int]]:
         return [(kind, number) for kind, number, _ in self.rows]
 
+    def content(self, kind: str, number: int) -> Json:
+        raw = next(value for one, row, value in self.rows if (one, row) == (kind, number))
+        return cast(Json, orjson.loads(raw))
+
     def results(self, number: int) -> list[Json]:
-        return next(value for kind, row, value in self.rows if (kind, row) == ("tools", number))
+        return cast(list[Json], self.content("tools", number)["content"])
 
-
-class ListLedger:
-    """A ledger with one limit above the job's."""
-
-    def __init__(self, limit_micro_usd: int | None = None) -> None:
-        self.limit_micro_usd = limit_micro_usd
-        self.reserved: dict[str, int] = {}
-        self.settled: dict[str, int] = {}
-
-    async def reserve(self, micro_usd: int) -> str:
-        if self.limit_micro_usd is not None and micro_usd > self.limit_micro_usd:
-            raise BudgetExceeded(
-                "this organization's day",
-                spent_micro_usd=0,
-                reserve_micro_usd=micro_usd,
-                limit_micro_usd=self.limit_micro_usd,
-            )
-        row = f"row{len(self.reserved)}"
-        self.reserved[row] = micro_usd
-        return row
-
-    async def settle(self, reservation_id: str, usage: Usage, micro_usd: int) -> None:
-        assert reservation_id not in self.settled
-        self.settled[reservation_id] = micro_usd
+    @property
+    def usages(self) -> list[Usage]:
+        return [Usage(**orjson.loads(raw)["usage"]) for kind, _, raw in self.rows if kind == "turn"]
 
     @property
     def open_rows(self) -> set[str]:
         return set(self.reserved) - set(self.settled)
+
+    @property
+    def spent(self) -> Spent:
+        return Spent(
+            sum(self.settled.get(row, amount) for row, amount in self.reserved.items()),
+            sum(self.tokens.values()),
+        )
+
+    def segment(self) -> Segment | None:
+        """What is recorded so far, as the database would give it back."""
+        if not self.rows:
+            return None
+        numbers = sorted({number for kind, number, _ in self.rows if kind == "turn"})
+        answered = {number for kind, number, _ in self.rows if kind == "tools"}
+        steps = tuple(
+            PastStep(
+                number,
+                self.content("turn", number),
+                self.content("tools", number) if number in answered else None,
+            )
+            for number in numbers
+        )
+        return Segment(self.content("prompt", 0), steps)
+
+    def tree(self) -> list[FileChange]:
+        """The checkpoint behind the last row."""
+        return self.changes[max(self.changes)] if self.changes else []
 
 
 class WatchedModel:
@@ -169,34 +243,32 @@ class Rig:
     tools: DictToolHost = field(
         default_factory=lambda: DictToolHost({"calc.py": "def divide(a, b):\n    return 0\n"})
     )
-    transcript: ListTranscript = field(default_factory=ListTranscript)
-    ledger: ListLedger = field(default_factory=ListLedger)
+    record: MemoryRecord = field(default_factory=MemoryRecord)
     clock: ManualClock = field(default_factory=ManualClock)
-    events: list[LoopEvent] = field(default_factory=list)
     model_name: str = "sonnet"
-    spent_micro_usd: int = 0
+    spent: Spent = field(default_factory=Spent)
+    past: Past | None = None
+    judge: Judge | None = None
+    prompt: Prompt | None = None
 
     async def run(self, **limits: Any) -> LoopResult:
         agent = definition(**limits)
         return await loop.run(
             agent,
-            build(agent, REQUEST, delimiter=DELIMITER),
+            self.prompt or build(agent, REQUEST, delimiter=DELIMITER),
             model=self.model,
-            model_name=self.model_name,
+            info=prices.resolve(self.model_name),
             tools=self.tools,
-            transcript=self.transcript,
-            ledger=self.ledger,
+            record=self.record,
             clock=self.clock,
-            observe=self._observe,
+            judge=self.judge,
+            past=self.past,
+            spent=self.spent,
             jitter=lambda: 0.0,
-            spent_micro_usd=self.spent_micro_usd,
         )
 
-    async def _observe(self, event: LoopEvent) -> None:
-        self.events.append(event)
-
     def shown(self, kind: str) -> list[str]:
-        return [event.name for event in self.events if event.kind == kind]
+        return [event.name for event in self.record.events if event.kind == kind]
 
 
 def call(name: str, **arguments: Any) -> Json:

@@ -10,7 +10,7 @@ from bot.domain.effects import Proposal, Stop
 from bot.domain.values import Json
 from bot.errors import LeaseLost
 from bot.standin.model.server import ModelServer
-from tests.agents.rig import ListTranscript, Rig, call, say, turn
+from tests.agents.rig import Rig, call, say, turn
 
 READ = call("read_file", path="calc.py")
 EDIT = call("edit_file", path="calc.py", old="return 0", new="return a / b")
@@ -53,7 +53,7 @@ async def test_the_transcript_has_every_turn_and_every_answer_in_order(rig: Rig,
     play(server, *FIX)
     await rig.run()
     steps = [(kind, number) for number in (1, 2, 3) for kind in ("turn", "tools")]
-    assert rig.transcript.kinds == [("prompt", 0), *steps]
+    assert rig.record.kinds == [("prompt", 0), *steps]
 
 
 async def test_a_turn_is_recorded_before_its_tools_run(rig: Rig, server: ModelServer) -> None:
@@ -61,7 +61,7 @@ async def test_a_turn_is_recorded_before_its_tools_run(rig: Rig, server: ModelSe
     seen: list[tuple[str, int]] = []
 
     async def look() -> None:
-        seen.append(rig.transcript.kinds[-1])
+        seen.append(rig.record.kinds[-1])
 
     rig.tools.on_call = look
     await rig.run()
@@ -71,7 +71,7 @@ async def test_a_turn_is_recorded_before_its_tools_run(rig: Rig, server: ModelSe
 async def test_step_0_holds_all_that_the_model_is_told(rig: Rig, server: ModelServer) -> None:
     play(server, *FIX)
     await rig.run()
-    prompt, sent = rig.transcript.rows[0][2], server.requests[0]["body"]
+    prompt, sent = rig.record.content("prompt", 0), server.requests[0]["body"]
     assert (prompt["system"], prompt["tools"], prompt["model"]) == (
         sent["system"],
         sent["tools"],
@@ -106,7 +106,7 @@ async def test_every_request_after_the_first_reads_the_cache(rig: Rig, server: M
     many = turn(*[call("read_file", path="calc.py", offset_line=line) for line in range(1, 30)])
     play(server, turn(READ), many, turn(EDIT), *FIX[2:])
     await rig.run()
-    usages = [reply.usage for kind, _, reply in rig.transcript.rows if kind == "turn"]
+    usages = rig.record.usages
     assert [usage.cache_read_tokens > 0 for usage in usages] == [False, True, True, True]
 
 
@@ -124,9 +124,9 @@ async def test_blank_text_is_not_sent_back_because_the_api_refuses_it(rig: Rig, 
 async def test_an_error_of_a_tool_goes_back_to_the_model(rig: Rig, server: ModelServer) -> None:
     play(server, turn(call("read_file", path="gone.py")), *FIX)
     assert (await rig.run()).stop is Stop.FINISHED
-    assert rig.transcript.results(1)[0] == {
+    assert rig.record.results(1)[0] == {
         "type": "tool_result",
-        "tool_use_id": rig.transcript.results(1)[0]["tool_use_id"],
+        "tool_use_id": rig.record.results(1)[0]["tool_use_id"],
         "content": "gone.py does not exist.",
         "is_error": True,
     }
@@ -137,7 +137,7 @@ async def test_a_refused_attempt_is_told_to_the_observer_with_short_arguments(
 ) -> None:
     play(server, turn(call("read_file", path=".git/config" + "x" * 500)), *FIX)
     await rig.run()
-    refusal = next(event for event in rig.events if event.kind == "refusal")
+    refusal = next(event for event in rig.record.events if event.kind == "refusal")
     assert (refusal.name, refusal.step) == ("read_file", 1)
     assert len(refusal.detail["arguments"]["path"]) == 80
     assert refusal.detail["words"].startswith("Refused")
@@ -154,8 +154,8 @@ async def test_a_long_tool_result_is_cut_in_the_middle(rig: Rig, server: ModelSe
     rig.tools.files["calc.py"] = "a" * 100_000
     play(server, turn(READ), turn(call("give_up", reason="Too long.")))
     await rig.run()
-    content = rig.transcript.results(1)[0]["content"]
-    assert len(content) < 60_100 and "[40,000 characters left out]" in content
+    content = rig.record.results(1)[0]["content"]
+    assert len(content) < 60_200 and "[40,000 characters left out; read them with offset_line" in content
 
 
 async def test_what_is_no_unicode_text_reaches_the_model_as_a_question_mark(
@@ -164,22 +164,22 @@ async def test_what_is_no_unicode_text_reaches_the_model_as_a_question_mark(
     rig.tools.files["calc.py"] = "caf\udce9"
     play(server, turn(READ), turn(call("give_up", reason="Odd bytes.")))
     assert (await rig.run()).stop is Stop.GAVE_UP
-    assert rig.transcript.results(1)[0]["content"] == "caf?"
+    assert rig.record.results(1)[0]["content"] == "caf?"
 
 
 async def test_an_empty_tool_result_says_so(rig: Rig, server: ModelServer) -> None:
     rig.tools.files["calc.py"] = ""
     play(server, turn(READ), turn(call("give_up", reason="Empty.")))
     await rig.run()
-    assert rig.transcript.results(1)[0]["content"] == "(no output)"
+    assert rig.record.results(1)[0]["content"] == "(no output)"
 
 
 async def test_a_lost_lease_stops_the_loop_at_once(rig: Rig, server: ModelServer) -> None:
-    class LostTranscript(ListTranscript):
-        async def turn(self, *_: Any) -> None:
+    def lose(name: str) -> None:
+        if name == "before turn":
             raise LeaseLost("another worker owns the job")
 
-    rig.transcript = LostTranscript()
+    rig.record.cut = lose
     play(server, *FIX)
     with pytest.raises(LeaseLost):
         await rig.run()
@@ -190,8 +190,8 @@ async def test_a_proposal_without_a_change_is_sent_back(rig: Rig, server: ModelS
     play(server, turn(PROPOSE, FINISH), *FIX[1:])
     result = await rig.run()
     assert (result.stop, result.steps) == (Stop.FINISHED, 3)
-    assert "No file has changed" in rig.transcript.results(1)[0]["content"]
-    assert "There is no result yet" in rig.transcript.results(1)[1]["content"]
+    assert "No file has changed" in rig.record.results(1)[0]["content"]
+    assert "There is no result yet" in rig.record.results(1)[1]["content"]
 
 
 async def test_the_last_of_several_proposals_counts(rig: Rig, server: ModelServer) -> None:

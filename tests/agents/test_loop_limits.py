@@ -1,17 +1,20 @@
 """Limits, money, and a model that is away: nothing is spent unreserved, nothing runs for ever."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bot.agents.prompt import build
 from bot.agents.registry import Limits
+from bot.domain.budget import Spent
 from bot.domain.effects import Stop
 from bot.domain.enums import Cause
 from bot.domain.values import Json
 from bot.errors import OutcomeUnknown, Permanent, RateLimited, RetryLater
 from bot.standin.model.server import ModelServer
-from tests.agents.rig import ListLedger, Rig, call, say, turn
+from tests.agents.rig import DELIMITER, REQUEST, MemoryRecord, Rig, call, definition, say, turn
 from tests.agents.test_loop import FIX, READ, play
 
 BUSY = {"kind": "status", "status": 529}
@@ -52,24 +55,24 @@ async def test_the_cost_limit_is_checked_against_the_next_call(rig: Rig, server:
     result = await rig.run(cost_usd=1.0)
     assert result.stop is Stop.COST
     assert result.cost_usd <= 1.0
-    assert result.cost_usd + max(rig.ledger.reserved.values()) / 1_000_000 > 1.0
+    assert result.cost_usd + max(rig.record.reserved.values()) / 1_000_000 > 1.0
 
 
 async def test_a_job_that_cannot_pay_one_call_makes_none(rig: Rig, server: ModelServer) -> None:
     endless(server)
     result = await rig.run(cost_usd=0.01)
-    assert (result.stop, result.steps, server.requests, rig.ledger.reserved) == (Stop.COST, 0, [], {})
+    assert (result.stop, result.steps, server.requests, rig.record.reserved) == (Stop.COST, 0, [], {})
 
 
 async def test_what_earlier_attempts_spent_counts(rig: Rig, server: ModelServer) -> None:
     endless(server)
-    rig.spent_micro_usd = 2_999_999
+    rig.spent = Spent(2_999_999)
     assert (await rig.run()).stop is Stop.COST
 
 
 async def test_a_limit_of_the_organization_ends_the_job(rig: Rig, server: ModelServer) -> None:
     endless(server)
-    rig.ledger = ListLedger(limit_micro_usd=1_000)
+    rig.record = MemoryRecord(limit_micro_usd=1_000)
     result = await rig.run()
     assert (result.stop, server.requests) == (Stop.COST, [])
     assert "this organization's day" in result.summary
@@ -78,10 +81,10 @@ async def test_a_limit_of_the_organization_ends_the_job(rig: Rig, server: ModelS
 async def test_each_call_is_reserved_and_settled_for_less(rig: Rig, server: ModelServer) -> None:
     play(server, *FIX)
     result = await rig.run()
-    assert rig.ledger.open_rows == set()
-    assert all(rig.ledger.settled[row] <= rig.ledger.reserved[row] for row in rig.ledger.reserved)
-    assert result.cost_usd == pytest.approx(sum(rig.ledger.settled.values()) / 1_000_000)
-    assert rig.transcript.costs_usd == [amount / 1_000_000 for amount in rig.ledger.settled.values()]
+    assert rig.record.open_rows == set()
+    assert all(rig.record.settled[row] <= rig.record.reserved[row] for row in rig.record.reserved)
+    assert result.cost_usd == pytest.approx(sum(rig.record.settled.values()) / 1_000_000)
+    assert rig.record.costs_usd == [amount / 1_000_000 for amount in rig.record.settled.values()]
 
 
 async def test_the_deadline_is_seen_before_the_next_call(rig: Rig, server: ModelServer) -> None:
@@ -115,14 +118,16 @@ async def test_a_call_that_the_deadline_cuts_ends_the_job_and_counts_in_full(
     faulty(server, {"kind": "drop"})
     rig.model.before = lambda: rig.clock.advance(2_000)
     result = await rig.run()
-    assert (result.stop, rig.ledger.open_rows) == (Stop.DEADLINE, {"row0"})
-    assert result.cost_usd == rig.ledger.reserved["row0"] / 1_000_000
+    assert (result.stop, rig.record.open_rows) == (Stop.DEADLINE, {"row0"})
+    assert result.cost_usd == rig.record.reserved["row0"] / 1_000_000
 
 
 async def test_a_conversation_that_outgrows_the_model_is_not_sent(rig: Rig, server: ModelServer) -> None:
-    endless(server, usage={"input_tokens": 990_000, "output_tokens": 10})
+    endless(server)
+    rig.model_name = "claude-haiku-4-5"
+    rig.prompt = replace(build(definition(), REQUEST, delimiter=DELIMITER), message="x" * 500_000)
     result = await rig.run(cost_usd=100)
-    assert (result.stop, result.steps) == (Stop.STEPS, 1)
+    assert (result.stop, result.steps, server.requests) == (Stop.STEPS, 0, [])
     assert "outgrown" in result.summary
 
 
@@ -139,7 +144,7 @@ async def test_a_busy_model_is_asked_again_with_a_new_reservation_each_time(
 ) -> None:
     faulty(server, {**BUSY, "times": 2})
     result = await rig.run()
-    assert (result.stop, result.steps, len(rig.ledger.reserved)) == (Stop.FINISHED, 3, 5)
+    assert (result.stop, result.steps, len(rig.record.reserved)) == (Stop.FINISHED, 3, 5)
     assert rig.clock.slept == [2.0, 4.0]
     assert rig.shown("retry") == ["RateLimited", "RateLimited"]
 
@@ -147,15 +152,15 @@ async def test_a_busy_model_is_asked_again_with_a_new_reservation_each_time(
 async def test_an_answer_that_said_busy_costs_nothing(rig: Rig, server: ModelServer) -> None:
     faulty(server, BUSY)
     await rig.run()
-    assert rig.ledger.settled["row0"] == 0
+    assert rig.record.settled["row0"] == 0
 
 
 @pytest.mark.parametrize("kind", ["drop", "truncate", "nonsense"])
 async def test_an_answer_that_was_cut_stays_reserved(rig: Rig, server: ModelServer, kind: str) -> None:
     faulty(server, {"kind": kind})
     result = await rig.run()
-    assert (result.stop, rig.ledger.open_rows) == (Stop.FINISHED, {"row0"})
-    everything = rig.ledger.reserved["row0"] + sum(rig.ledger.settled.values())
+    assert (result.stop, rig.record.open_rows) == (Stop.FINISHED, {"row0"})
+    everything = rig.record.reserved["row0"] + sum(rig.record.settled.values())
     assert result.cost_usd == pytest.approx(everything / 1_000_000)
 
 
@@ -191,7 +196,7 @@ async def test_a_refused_key_is_not_tried_twice_and_costs_nothing(rig: Rig, serv
     faulty(server, {"kind": "status", "status": 401, "type": "authentication_error", "message": "invalid"})
     with pytest.raises(Permanent):
         await rig.run()
-    assert (len(server.requests), rig.ledger.settled) == (1, {"row0": 0})
+    assert (len(server.requests), rig.record.settled) == (1, {"row0": 0})
 
 
 async def test_an_interrupted_call_stays_reserved(rig: Rig, server: ModelServer) -> None:
@@ -203,7 +208,7 @@ async def test_an_interrupted_call_stays_reserved(rig: Rig, server: ModelServer)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert rig.ledger.open_rows == {"row0"}
+    assert rig.record.open_rows == {"row0"}
 
 
 async def test_an_endless_failure_to_answer_is_the_runners_to_judge(rig: Rig, server: ModelServer) -> None:

@@ -44,7 +44,7 @@ async def test_a_tool_call_that_was_cut_is_never_run(rig: Rig, server: ModelServ
     play(server, turn(say("Now."), cut, stop_reason="max_tokens"), GIVE_UP)
     result = await rig.run()
     assert (result.stop, rig.tools.calls) == (Stop.GAVE_UP, [])
-    assert "was not run" in rig.transcript.results(1)[0]["content"]
+    assert "was not run" in rig.record.results(1)[0]["content"]
 
 
 async def test_text_that_was_cut_again_and_again_ends_the_loop(rig: Rig, server: ModelServer) -> None:
@@ -71,7 +71,7 @@ async def test_words_without_a_result_are_nudged_and_then_ended(rig: Rig, server
     play(server, turn(say("It works on my machine.")), repeat=True)
     result = await rig.run()
     assert (result.stop, result.steps, result.analysis) == (Stop.NONSENSE, 3, None)
-    assert "had no tool call" in rig.transcript.results(1)[0]["text"]
+    assert "had no tool call" in rig.record.results(1)[0]["text"]
 
 
 async def test_a_pause_is_continued_without_a_word_of_ours(rig: Rig, server: ModelServer) -> None:
@@ -88,7 +88,7 @@ async def test_endless_pauses_end(rig: Rig, server: ModelServer) -> None:
 async def test_an_empty_pause_is_answered(rig: Rig, server: ModelServer) -> None:
     play(server, turn(stop_reason="pause_turn"), repeat=True)
     assert (await rig.run()).stop is Stop.NONSENSE
-    assert "had no tool call" in rig.transcript.results(1)[0]["text"]
+    assert "had no tool call" in rig.record.results(1)[0]["text"]
 
 
 async def test_one_empty_answer_is_survived(rig: Rig, server: ModelServer) -> None:
@@ -120,7 +120,7 @@ async def test_a_call_that_does_not_fit_is_explained_and_never_run(
 ) -> None:
     play(server, turn(bad), GIVE_UP)
     result = await rig.run()
-    answer = rig.transcript.results(1)[0]
+    answer = rig.record.results(1)[0]
     assert (result.stop, rig.tools.calls) == (Stop.GAVE_UP, [])
     assert words in answer["content"] and answer["is_error"] and len(answer["content"]) < 500
     assert rig.shown("problem") == [bad["name"][:80]]
@@ -143,7 +143,7 @@ async def test_two_hundred_parallel_calls_are_answered_and_thirty_are_run(
 ) -> None:
     play(server, turn(*[call("read_file", path="calc.py", offset_line=n) for n in range(1, 201)]), GIVE_UP)
     await rig.run()
-    results = rig.transcript.results(1)
+    results = rig.record.results(1)
     assert (len(results), len(rig.tools.calls)) == (200, 30)
     assert "At most 30 calls" in results[30]["content"]
 
@@ -154,7 +154,7 @@ async def test_the_same_turn_four_times_is_nudged_once_and_then_stopped(
     play(server, turn(say("Looking."), READ), repeat=True)
     result = await rig.run()
     assert (result.stop, result.steps) == (Stop.STUCK, 5)
-    assert "same calls" in rig.transcript.results(4)[-1]["text"]
+    assert "same calls" in rig.record.results(4)[-1]["text"]
     assert result.analysis == "Looking."
 
 
@@ -183,7 +183,7 @@ async def test_a_fourth_effect_of_a_kind_is_not_taken(
     play(server, turn(EDIT), turn(*[call(effect, **arguments)] * 3, fourth), turn(FINISH))
     result = await rig.run()
     assert "(4)" not in f"{result.proposal} {result.analysis}"
-    assert [block.get("is_error", False) for block in rig.transcript.results(2)] == [
+    assert [block.get("is_error", False) for block in rig.record.results(2)] == [
         False,
         False,
         False,

@@ -27,7 +27,8 @@ def test_the_prefix_is_the_same_for_every_job_of_a_repository() -> None:
 
 def test_tools_come_in_the_catalogues_order_with_effects_last() -> None:
     names = [tool["name"] for tool in build(AGENT, REQUEST, delimiter=DELIMITER).tools]
-    assert names[0] == "read_file" and names[-4:] == ["propose_change", "post_analysis", "finish", "give_up"]
+    assert names[0] == "read_file"
+    assert names[-5:] == ["propose_change", "post_analysis", "ask_question", "finish", "give_up"]
 
 
 def test_the_threads_words_stand_between_the_delimiters() -> None:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, NoResultFound
 
-from bot.db import transcript
+from bot.db import past, transcript
 from bot.db.database import Database
 from bot.db.tables import agent_logs, job_steps, verifications
 from bot.db.transcript import Artifact, Step
@@ -22,7 +22,7 @@ async def test_a_step_keeps_turn_fence_and_cost(database: Database) -> None:
         await transcript.add_step(tenant.scope, connection, job, TURN, now=NOW)
         row = (await connection.execute(select(job_steps))).one()
     assert (row.number, row.kind, row.fence, row.cost_micro_usd) == (1, StepKind.TURN, 1, 12)
-    assert (row.content, row.checkpoint) == ({"content": []}, None)
+    assert (past.unpacked(row.content), row.checkpoint) == ({"content": []}, None)
 
 
 async def test_the_same_step_is_never_recorded_twice(database: Database) -> None:

@@ -1,25 +1,34 @@
 """Transcript, ledger and log of one job, on both databases and under its fence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
-from bot.agents.ports import LoopEvent, LoopEventKind
-from bot.db import tables
+from bot.agents.ports import Bill, Entry, LoopEvent, LoopEventKind, Need, StepRow
+from bot.db import job_messages, past, tables
 from bot.db.database import Database
-from bot.domain.budget import BudgetExceeded
+from bot.domain.budget import BudgetExceeded, Budgets
 from bot.domain.enums import LogLevel, StepKind
-from bot.domain.values import ClaimedJob, ModelReply, Usage
-from bot.errors import LeaseLost
+from bot.domain.values import ClaimedJob, FileChange, Said, Scope, Usage
+from bot.errors import LeaseLost, RetryLater
 from bot.runner.record import JobRecord
-from tests.db.rows import make_tenant, start_job
+from tests.db.rows import NOW, make_tenant, start_job
 from tests.fakes import ManualClock
 
-REPLY = ModelReply([{"type": "text", "text": "hm"}], "end_turn", Usage(10, 20, 30, 40), "sonnet-x", "req_1")
+TURN = StepRow(1, StepKind.TURN, {"content": []}, model="sonnet-x", cost_micro_usd=100)
+
+
+async def say(database: Database, job: ClaimedJob, comment_id: int, words: str) -> None:
+    """Somebody who may writes in the thread."""
+    scope = Scope(job.organization_id)
+    async with database.write() as connection:
+        await job_messages.add(scope, connection, job.id, comment_id, job.origin.actor, words, now=NOW)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -48,7 +57,7 @@ def record(database: Database, job: ClaimedJob) -> JobRecord:
         clock=ManualClock(),
         base_sha="c0ffee",
         model="claude-sonnet-5-5",
-        limit_micro_usd=1_000,
+        limits=Budgets(job=1_000),
         is_debug=False,
     )
 
@@ -60,67 +69,135 @@ async def rows(database: Database, name: str) -> list[Any]:
         return list((await connection.execute(select(table).order_by(table.c.id))).all())
 
 
+def contents(found: Any) -> Any:
+    return past.unpacked(found.content)
+
+
 async def test_the_prompt_is_step_zero_with_the_commit_that_it_stands_on(
     record: JobRecord, database: Database
 ) -> None:
-    await record.prompt({"system": "Be kind."})
+    await record.write(Entry(rows=(StepRow(0, StepKind.PROMPT, {"system": "Be kind."}),)))
     (step,) = await rows(database, "job_steps")
-    assert (step.number, step.kind, step.content) == (0, StepKind.PROMPT, {"system": "Be kind."})
-    assert (step.checkpoint, step.model) == ({"baseSha": "c0ffee"}, "claude-sonnet-5-5")
+    assert (step.number, step.kind, contents(step)) == (0, StepKind.PROMPT, {"system": "Be kind."})
+    assert (step.checkpoint, step.model) == ({"baseSha": "c0ffee", "files": []}, "claude-sonnet-5-5")
 
 
-async def test_a_turn_is_kept_as_it_must_be_sent_back(record: JobRecord, database: Database) -> None:
-    await record.turn(1, REPLY, 0.018)
+async def test_a_turn_and_its_bill_are_one_transaction(record: JobRecord, database: Database) -> None:
+    reservation = await record.write(Entry(need=Need(900, 1_000)))
+    assert reservation is not None
+    await record.write(Entry(rows=(TURN,), bill=Bill(reservation, Usage(1, 2, 3, 4), 100)))
+    (step,), (paid,) = await rows(database, "job_steps"), await rows(database, "ledger")
+    assert (step.number, step.kind, step.model, step.cost_micro_usd) == (1, StepKind.TURN, "sonnet-x", 100)
+    assert (paid.settled_micro_usd, paid.is_settled, paid.tokens) == (100, True, 10)
+
+
+async def test_a_content_comes_back_in_the_same_bytes(record: JobRecord, database: Database) -> None:
+    content = {
+        "type": "tool_use",
+        "id": "t",
+        "input": {"zebra": 1, "a": "x\0y", "big": 1e300, "\\u0000": 1.0},
+    }
+    await record.write(Entry(rows=(StepRow(1, StepKind.TURN, content),)))
     (step,) = await rows(database, "job_steps")
-    assert (step.number, step.kind, step.model, step.cost_micro_usd) == (1, StepKind.TURN, "sonnet-x", 18_000)
-    assert step.content == {"content": REPLY.content, "stopReason": "end_turn", "requestId": "req_1"}
+    assert orjson.dumps(contents(step)) == orjson.dumps(content)
 
 
-async def test_results_stand_beside_the_turn_that_they_answer(record: JobRecord, database: Database) -> None:
-    results = [{"type": "tool_result", "tool_use_id": "t", "content": "4"}]
-    await record.turn(1, REPLY, 0.0)
-    await record.tools(1, results)
-    turn, tools = await rows(database, "job_steps")
-    assert {turn.kind, tools.kind} == {StepKind.TURN, StepKind.TOOLS}
-    kept = turn if turn.kind is StepKind.TOOLS else tools
-    assert (kept.number, kept.content) == (1, {"content": results})
+async def test_an_answer_keeps_the_tree_that_its_tools_have_made(
+    record: JobRecord, database: Database
+) -> None:
+    changes = [
+        FileChange("a.py", "new", True, True, "", 1, 0),
+        FileChange("b.py", None, False, False, "", 0, 1),
+    ]
+    await record.write(Entry(rows=(StepRow(1, StepKind.TOOLS, {}, changes),)))
+    (step,) = await rows(database, "job_steps")
+    assert step.checkpoint == {
+        "baseSha": "c0ffee",
+        "files": [
+            {"path": "a.py", "content": "new", "isExecutable": True},
+            {"path": "b.py", "content": None, "isExecutable": False},
+        ],
+    }
 
 
-async def test_nothing_is_recorded_without_the_lease(record: JobRecord, job: ClaimedJob) -> None:
+async def test_what_people_said_is_taken_in_with_the_answer_and_once(
+    record: JobRecord, database: Database, job: ClaimedJob
+) -> None:
+    await say(database, job, 1, "Also the README.")
+    heard: list[list[str]] = []
+
+    def compose(said: Sequence[Said]) -> Entry:
+        heard.append([one.text for one in said])
+        row = StepRow(len(heard), StepKind.TOOLS, {})
+        return Entry(rows=(row,), heard=tuple(one.id for one in said), need=Need(1, 1))
+
+    await record.hear(compose)
+    await record.hear(compose)
+    assert heard == [["Also the README."], []]
+    (message,) = await rows(database, "job_messages")
+    assert message.taken_step == 1
+
+
+async def test_nothing_is_recorded_without_the_lease(
+    record: JobRecord, database: Database, job: ClaimedJob
+) -> None:
     late = replace(record, job=replace(job, fence=job.fence - 1))
-    with pytest.raises(LeaseLost):
-        await late.prompt({})
-    with pytest.raises(LeaseLost):
-        await late.turn(1, REPLY, 0.0)
-    with pytest.raises(LeaseLost):
-        await late.tools(1, [])
+    late.note(LoopEvent(LoopEventKind.TOOL, "read_file", 1))
+    for entry in (Entry(), Entry(rows=(TURN,)), Entry(need=Need(1, 1)), Entry(rows=(TURN,), need=Need(1, 1))):
+        with pytest.raises(LeaseLost):
+            await late.write(entry)
+    for name in ("job_steps", "ledger", "agent_logs"):
+        assert await rows(database, name) == []
 
 
-async def test_money_is_set_aside_up_to_the_limit_and_no_further(
+async def test_what_cannot_be_paid_for_is_recorded_all_the_same(
     record: JobRecord, database: Database
 ) -> None:
-    await record.reserve(600)
-    await record.reserve(400)
+    record.note(LoopEvent(LoopEventKind.TOOL, "read_file", 1))
     with pytest.raises(BudgetExceeded) as caught:
-        await record.reserve(1)
-    assert (caught.value.spent_micro_usd, caught.value.reserve_micro_usd) == (1_000, 1)
+        await record.write(Entry(rows=(TURN,), need=Need(1_001, 1)))
     assert (caught.value.limit_micro_usd, caught.value.limit) == (1_000, "this job")
-    assert len(await rows(database, "ledger")) == 2
+    assert len(await rows(database, "job_steps")) == len(await rows(database, "agent_logs")) == 1
+    assert await rows(database, "ledger") == []
 
 
-async def test_what_a_call_cost_takes_the_place_of_what_was_set_aside(
+async def test_money_that_is_spent_too_fast_holds_the_call_up_and_nothing_else(
     record: JobRecord, database: Database
 ) -> None:
-    reservation = await record.reserve(900)
-    await record.settle(reservation, Usage(1, 2, 3, 4), 100)
-    await record.settle(reservation, Usage(9, 9, 9, 9), 999)  # the first settlement stays
-    await record.reserve(900)
-    settled, open_one = sorted(await rows(database, "ledger"), key=lambda row: not row.is_settled)
-    assert (settled.settled_micro_usd, settled.usage) == (
-        100,
-        {"input_tokens": 1, "output_tokens": 2, "cache_write_tokens": 3, "cache_read_tokens": 4},
-    )
-    assert (open_one.reserved_micro_usd, open_one.is_settled) == (900, False)
+    fast = replace(record, limits=Budgets(minute=1_000))
+    await fast.write(Entry(need=Need(800, 1)))
+    with pytest.raises(RetryLater):
+        await fast.write(Entry(rows=(TURN,), need=Need(800, 1)))
+    assert len(await rows(database, "job_steps")) == len(await rows(database, "ledger")) == 1
+
+
+async def test_the_first_settlement_of_a_call_stays(record: JobRecord, database: Database) -> None:
+    reservation = await record.write(Entry(need=Need(900, 1)))
+    assert reservation is not None
+    for micro_usd in (100, 999):
+        await record.write(Entry(bill=Bill(reservation, Usage(1, 2, 3, 4), micro_usd)))
+    (paid,) = await rows(database, "ledger")
+    assert (paid.settled_micro_usd, paid.is_settled) == (100, True)
+
+
+async def test_a_turn_is_never_recorded_in_two_ways(record: JobRecord, database: Database) -> None:
+    await record.write(Entry(rows=(TURN,)))
+    with pytest.raises(IntegrityError):
+        await record.write(Entry(rows=(TURN,), need=Need(1, 1)))
+    assert await rows(database, "ledger") == []
+
+
+async def test_nothing_to_write_is_no_transaction(record: JobRecord, database: Database) -> None:
+    await database.close()
+    broken = replace(record, database=None)  # type: ignore[arg-type]
+    assert await broken.write(Entry()) is None
+
+
+async def test_lines_keep_their_order(record: JobRecord, database: Database) -> None:
+    for step in range(30):
+        record.note(LoopEvent(LoopEventKind.TOOL, f"tool{step}", step))
+    await record.write(Entry())
+    assert [line.data["step"] for line in await rows(database, "agent_logs")] == list(range(30))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +212,8 @@ async def test_what_a_call_cost_takes_the_place_of_what_was_set_aside(
 async def test_what_the_loop_does_is_logged(
     record: JobRecord, database: Database, kind: LoopEventKind, level: LogLevel
 ) -> None:
-    await record.observe(LoopEvent(kind, "read_file", 3, {"words": "no"}))
+    record.note(LoopEvent(kind, "read_file", 3, {"words": "no"}))
+    await record.write(Entry())
     (line,) = await rows(database, "agent_logs")
     assert (line.level, line.message) == (level, f"{kind.value}: read_file")
     assert line.data == {"step": 3, "words": "no"}
@@ -145,14 +223,18 @@ async def test_what_the_loop_does_is_logged(
 async def test_turns_are_logged_only_where_debugging_is_on(
     record: JobRecord, database: Database, is_debug: bool, count: int
 ) -> None:
-    await replace(record, is_debug=is_debug).observe(LoopEvent(LoopEventKind.TURN, "tool_use", 1))
+    watched = replace(record, is_debug=is_debug)
+    watched.note(LoopEvent(LoopEventKind.TURN, "tool_use", 1))
+    await watched.write(Entry())
     lines = await rows(database, "agent_logs")
     assert [line.level for line in lines] == [LogLevel.DEBUG] * count
 
 
 async def test_every_kind_of_event_has_its_level(record: JobRecord, database: Database) -> None:
+    watched = replace(record, is_debug=True)
     for kind in LoopEventKind:
-        await replace(record, is_debug=True).observe(LoopEvent(kind, "x", 1))
+        watched.note(LoopEvent(kind, "x", 1))
+    await watched.write(Entry())
     assert len(await rows(database, "agent_logs")) == len(LoopEventKind)
 
 

@@ -1,0 +1,102 @@
+"""The tool calls of one turn: checked, run in their order, effects after tools, answered in their order."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bot.agents import arguments, blocks, nudges
+from bot.agents.deadline import Deadline
+from bot.agents.effects import Effects
+from bot.agents.ports import LoopEvent, LoopEventKind, call_event
+from bot.agents.registry import Definition
+from bot.agents.tools import CATALOG
+from bot.domain.ports import ToolHost
+from bot.domain.values import FileChange, Json, ToolResult
+
+TOOL_TIMEOUT_SECONDS = 60.0
+CHANGING: Final = frozenset({"edit_file", "write_file", "delete_file", "run_command"})
+"""After a turn with one of these the change is asked for anew, and kept as the checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The calls of a turn, answered: `valid` of them could be run at all; `changes` when files may differ."""
+
+    results: list[Json]
+    valid: int
+    changes: Sequence[FileChange] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What runs an agent's calls; a turn's results have at most about *turn_chars* characters together."""
+
+    definition: Definition
+    tools: ToolHost
+    effects: Effects
+    deadline: Deadline
+    note: Callable[[LoopEvent], None]
+    turn_chars: int
+
+    async def run(self, step: int, calls: list[Json]) -> Done:
+        """Answer all *calls* of one turn: those that cannot be run are told why.
+
+        Raises:
+            Permanent: the tool host is gone.
+        """
+        wrong = [self._problem(call, position) for position, call in enumerate(calls)]
+        answers = [ToolResult(words or "", is_error=True) for words in wrong]
+        fit = [position for position, words in enumerate(wrong) if words is None]
+        tools = [position for position in fit if not CATALOG[calls[position]["name"]].is_effect]
+        for position in tools:
+            answers[position] = await self._run_tool(calls[position])
+        # What the effects count is not asked for twice: nothing changes a file between here and the record.
+        changes = await self._changes({calls[position]["name"] for position in fit})
+        for position in (one for one in fit if one not in set(tools)):
+            name, given = calls[position]["name"], calls[position]["input"]
+            answers[position] = self.effects.apply(name, given, has_changes=bool(changes))
+        self._tell(step, calls, wrong, answers)
+        return Done(
+            self._bounded(calls, answers), len(fit), changes if self._changes_files(calls, fit) else None
+        )
+
+    def _problem(self, call: Json, position: int) -> str | None:
+        """Why a call cannot be run at all: one too many, no such tool for this agent, or unfit arguments."""
+        if position >= nudges.MAX_CALLS_A_TURN:
+            return nudges.TOO_MANY
+        offered = self.definition.tools | self.definition.effects
+        if call["name"] not in offered:
+            return f"There is no tool {call['name'][:60]!r}. There are: {', '.join(sorted(offered))}."
+        return " ".join(arguments.problems(CATALOG[call["name"]].input_schema, call["input"])) or None
+
+    async def _run_tool(self, call: Json) -> ToolResult:
+        """Run one tool in the tool host, while there is time."""
+        seconds = min(TOOL_TIMEOUT_SECONDS, self.deadline.seconds_left())
+        if seconds <= 0:
+            return ToolResult(nudges.OUT_OF_TIME, is_error=True)
+        return await self.tools.call(call["name"], call["input"], timeout_seconds=seconds)
+
+    async def _changes(self, names: set[str]) -> Sequence[FileChange] | None:
+        """The change so far, where the turn may have made it another one, or an effect asks for it."""
+        is_asked = bool(names & CHANGING) or "propose_change" in names
+        return await self.tools.changes() if is_asked else None
+
+    @staticmethod
+    def _changes_files(calls: list[Json], fit: list[int]) -> bool:
+        """Whether one of the calls that were run may have changed a file."""
+        return any(calls[position]["name"] in CHANGING for position in fit)
+
+    def _tell(self, step: int, calls: list[Json], wrong: list[str | None], answers: list[ToolResult]) -> None:
+        """Note each call for the log, in their order."""
+        for call, words, answer in zip(calls, wrong, answers, strict=True):
+            kind = LoopEventKind.PROBLEM if words else LoopEventKind.TOOL
+            self.note(call_event(step, call, answer, kind))
+
+    def _bounded(self, calls: list[Json], answers: list[ToolResult]) -> list[Json]:
+        """The blocks; of many long results each later one is shown less of."""
+        left, results = self.turn_chars, []
+        for call, answer in zip(calls, answers, strict=True):
+            most = max(min(blocks.MAX_RESULT_CHARS, left), blocks.MIN_RESULT_CHARS)
+            results.append(blocks.tool_result(call, answer, most))
+            left -= len(results[-1]["content"])
+        return results

@@ -1,0 +1,117 @@
+"""Going on: the conversation, the effects and the counts as they were when the last attempt ended."""
+
+from dataclasses import dataclass, field, replace
+
+from bot.agents import blocks, steps
+from bot.agents.conversation import Conversation
+from bot.agents.effects import Effects
+from bot.agents.progress import Progress
+from bot.agents.prompt import Prompt
+from bot.agents.steps import Counts
+from bot.agents.tools import CATALOG
+from bot.domain.past import Past, PastStep, Segment
+from bot.domain.values import Json
+
+_NOT_RUN = "The job ended before this call was run."
+
+
+@dataclass(slots=True)
+class Restored:
+    """Where a loop begins: with nothing, or behind the last recorded step.
+
+    `pending` is a turn that was recorded and not answered: its calls are run first. `last` is the content of
+    the last of our own rows: an answer, or the prompt.
+    """
+
+    talk: Conversation
+    effects: Effects
+    progress: Progress = field(default_factory=Progress)
+    counts: Counts = field(default_factory=Counts)
+    step: int = 0
+    used_seconds: float = 0.0
+    pending: Json | None = None
+    last: Json | None = None
+    is_begun: bool = False
+    is_continuing: bool = False
+
+
+def restore(prompt: Prompt, past: Past, effects: Effects) -> Restored:
+    """Build the conversation again, byte for byte; the recorded prompt counts, not the one rendered now."""
+    own = past.own
+    prompt = Prompt.from_json(own.prompt) if own else prompt
+    found = Restored(
+        _begun(prompt, past),
+        effects,
+        last=own.prompt if own else None,
+        is_begun=own is not None,
+        is_continuing=bool(past.earlier),
+    )
+    for step in own.steps if own else ():
+        _go_on(found, step)
+    return found
+
+
+def _begun(prompt: Prompt, past: Past) -> Conversation:
+    """The conversation up to the job's own first turn."""
+    said = past.own.prompt.get("said", []) if past.own else []
+    if not past.earlier:
+        return Conversation(prompt, said)
+    first, *others = past.earlier
+    talk = Conversation(replace(prompt, message=first.prompt["message"]), first.prompt.get("said", []))
+    _replay(talk, first)
+    for segment in others:
+        talk.add_task(segment.prompt["message"], segment.prompt.get("said", []))
+        _replay(talk, segment)
+    talk.add_task(prompt.message, said)
+    talk.last_text = ""
+    return talk
+
+
+def _replay(talk: Conversation, segment: Segment) -> None:
+    """Say again what another job's part of the conversation held."""
+    for step in segment.steps:
+        _say(talk, step)
+        if step.answer is None and step.turn["stopReason"] not in steps.DROPPED:
+            talk.add_answer(blocks.not_run(blocks.calls_of(step.turn["content"]), _NOT_RUN))
+
+
+def _say(talk: Conversation, step: PastStep) -> None:
+    """Say one recorded turn and its answer again."""
+    if step.turn["stopReason"] in steps.DROPPED:
+        talk.forget_reply(steps.usage_of(step.turn))
+    else:
+        talk.add_reply(step.turn["content"], steps.usage_of(step.turn))
+    if step.answer is not None:
+        talk.add_answer(step.answer["content"])
+        talk.apply(step.answer["edits"])
+        talk.add_answer(step.answer["said"])
+
+
+def _go_on(found: Restored, step: PastStep) -> None:
+    """Take in one step of the job itself."""
+    _say(found.talk, step)
+    found.step = step.number
+    found.used_seconds = step.turn["elapsedSeconds"]
+    if step.answer is None:
+        found.pending = step.turn
+        return
+    found.last = step.answer
+    found.used_seconds = step.answer["elapsedSeconds"]
+    state = step.answer["state"]
+    found.progress, found.counts = Progress(state["progress"]), Counts(**state["counts"])
+    _take_effects(found.effects, step.turn["content"], step.answer)
+
+
+def _take_effects(effects: Effects, content: list[Json], answer: Json) -> None:
+    """Take again each effect that was taken then."""
+    taken = {
+        block["tool_use_id"]
+        for block in answer["content"]
+        if block["type"] == "tool_result" and not block.get("is_error")
+    }
+    for call in blocks.calls_of(content):
+        spec = CATALOG.get(call["name"])
+        if call["id"] in taken and spec is not None and spec.is_effect:
+            effects.apply(call["name"], call["input"], has_changes=True)
+    if answer["isReopened"]:
+        effects.reopen()

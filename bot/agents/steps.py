@@ -1,0 +1,66 @@
+"""The rows of a transcript: what the loop writes down, and `bot.agents.restore` reads again."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from bot.agents.ending import Ended
+from bot.agents.progress import Progress
+from bot.agents.prompt import Prompt
+from bot.domain.values import FileChange, Json, ModelReply, Usage
+
+DROPPED = frozenset({"refusal", "model_context_window_exceeded"})
+"""Stop reasons whose answers do not go back to the model."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What is counted over all attempts beside progress: rounds of the judge, refusals, overflows."""
+
+    rounds: int = 0
+    refusals: int = 0
+    overflows: int = 0
+
+
+@dataclass(slots=True)
+class Answer:
+    """Our answer to one turn: blocks, then edits of what was said before; `end` when it is the last."""
+
+    blocks: list[Json]
+    edits: list[Json] = field(default_factory=list)
+    changes: Sequence[FileChange] | None = None
+    end: Ended | None = None
+    is_reopened: bool = False
+
+
+def prompt_row(prompt: Prompt, model: str) -> Json:
+    """Step 0: all that the model is told before its first answer; what people add goes into `said`."""
+    return {**prompt.to_json(), "model": model, "said": []}
+
+
+def turn_row(reply: ModelReply, content: list[Json], elapsed_seconds: float) -> Json:
+    """The model's answer; `content` as it is sent back."""
+    return {
+        "content": content,
+        "stopReason": reply.stop_reason,
+        "requestId": reply.request_id,
+        "usage": asdict(reply.usage),
+        "elapsedSeconds": round(elapsed_seconds, 3),
+    }
+
+
+def answer_row(answer: Answer, state: tuple[Progress, Counts], elapsed_seconds: float) -> Json:
+    """Our answer: applied in the order content, edits, said (what people add, so far nothing)."""
+    progress, counts = state
+    return {
+        "content": answer.blocks,
+        "edits": answer.edits,
+        "said": [],
+        "isReopened": answer.is_reopened,
+        "state": {"progress": progress.to_json(), "counts": asdict(counts)},
+        "elapsedSeconds": round(elapsed_seconds, 3),
+    }
+
+
+def usage_of(row: Json) -> Usage:
+    """The tokens of a recorded turn."""
+    return Usage(**row.get("usage", {}))

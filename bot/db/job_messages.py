@@ -1,0 +1,81 @@
+"""What authorized people say in the thread of an open job, until the running job takes it in."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db import jobs
+from bot.db.scope import within
+from bot.db.tables import agent_jobs, job_messages
+from bot.domain.ids import new_id
+from bot.domain.values import Actor, ClaimedJob, Said, Scope
+
+MAX_WAITING = 50
+"""How many are taken in at once, oldest first; more wait for the next time."""
+
+
+async def add(
+    scope: Scope,
+    connection: AsyncConnection,
+    job_id: str,
+    comment_id: int,
+    actor: Actor,
+    body: str,
+    *,
+    now: datetime,
+) -> bool:
+    """Keep a comment for a job in scope; False when this one is kept already.
+
+    Raises:
+        NoResultFound: There is no such job in scope.
+    """
+    known = select(agent_jobs.c.id).where(agent_jobs.c.id == job_id, within(scope, agent_jobs))
+    (await connection.execute(known)).scalar_one()
+    values = {
+        "id": new_id(now),
+        "job_id": job_id,
+        "comment_id": comment_id,
+        "actor_id": actor.id,
+        "actor_login": actor.login,
+        # NUL, which no database keeps in text.
+        "body": body.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        "created_at": now,
+    }
+    try:
+        async with connection.begin_nested():
+            await connection.execute(insert(job_messages).values(**values))
+    except IntegrityError:
+        return False
+    return True
+
+
+async def waiting(scope: Scope, connection: AsyncConnection, job_id: str) -> list[Said]:
+    """What nobody has taken in yet, oldest first, at most MAX_WAITING."""
+    in_scope = exists().where(agent_jobs.c.id == job_messages.c.job_id, within(scope, agent_jobs))
+    statement = (
+        select(job_messages.c.id, job_messages.c.actor_login, job_messages.c.body)
+        .where(job_messages.c.job_id == job_id, job_messages.c.taken_step.is_(None), in_scope)
+        .order_by(job_messages.c.id)
+        .limit(MAX_WAITING)
+    )
+    return [Said(row.id, row.actor_login, row.body) for row in await connection.execute(statement)]
+
+
+async def take(
+    scope: Scope, connection: AsyncConnection, job: ClaimedJob, ids: Sequence[str], step: int
+) -> None:
+    """Mark messages as taken in by the answer to *step*, in the write that records it; raises LeaseLost."""
+    await jobs.own(scope, connection, job)
+    taken = (
+        update(job_messages)
+        .where(
+            job_messages.c.job_id == job.id,
+            job_messages.c.id.in_(ids),
+            job_messages.c.taken_step.is_(None),
+        )
+        .values(taken_step=step)
+    )
+    await connection.execute(taken)
