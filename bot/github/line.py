@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 from bot.domain.values import Json
 from bot.github.paths import split_full_name
 from bot.github.tokens import Loan, with_loan
-from bot.github.transport import Credential, Transport
+from bot.github.transport import ACCEPT_RAW, Credential, Transport
 
 ROOT: Final = "/repos/{owner}/{repo}"
 
@@ -92,12 +92,18 @@ class RepositoryLine:
 
         return await self._signed(ask)
 
-    async def _raw(self, place: str, variables: Variables, max_bytes: int) -> tuple[str, bytes]:
+    async def _raw(
+        self, place: str, variables: Variables, max_bytes: int, *, accept: str = ACCEPT_RAW
+    ) -> tuple[str, bytes]:
         """GET bytes beneath the repository, with their content type."""
 
         async def ask(credential: Credential) -> tuple[str, bytes]:
             return await self._transport.raw(
-                ROOT + place, credential=credential, variables=self._all(variables), max_bytes=max_bytes
+                ROOT + place,
+                credential=credential,
+                variables=self._all(variables),
+                max_bytes=max_bytes,
+                accept=accept,
             )
 
         return await self._signed(ask)

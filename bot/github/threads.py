@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import orjson
+
 from bot.domain.values import Json
 from bot.errors import Invalid, NotFound, RetryLater
 from bot.github.line import RepositoryLine, id_of, segment
 from bot.github.paths import is_login
+from bot.github.transport import ACCEPT_HTML, MAX_ANSWER_BYTES
 from bot.github.values import IssueInfo, PostInfo
 from bot.limits import PAGE_SIZE
 
@@ -32,6 +35,16 @@ class ThreadCalls(RepositoryLine):
         if found.number != number:
             raise NotFound(f"issue {number} was moved to another repository")
         return found
+
+    async def rendered(self, number: int) -> str:
+        """The text of issue or pull request *number* as HTML, in which private attachments have addresses."""
+        place, variables = "/issues/{number}", {"number": segment(number)}
+        _, content = await self._raw(place, variables, MAX_ANSWER_BYTES, accept=ACCEPT_HTML)
+        try:
+            html = orjson.loads(content)["body_html"]
+        except (ValueError, LookupError, TypeError):
+            return ""
+        return html if isinstance(html, str) else ""
 
     async def comments(self, number: int, since: datetime | None = None) -> list[PostInfo]:
         """The comments of a thread that were made or changed since then, oldest first; all without it.

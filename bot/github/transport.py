@@ -27,6 +27,8 @@ MAX_REDIRECTS: Final = 3
 
 ACCEPT_JSON: Final = "application/vnd.github+json"
 ACCEPT_RAW: Final = "application/vnd.github.raw+json"
+# A text as HTML beside it: https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types
+ACCEPT_HTML: Final = "application/vnd.github.html+json"
 _SUCCESS: Final = frozenset({200, 201, 202, 204})
 # A redirect of a write keeps method and body only with these two.
 _REPEATABLE: Final = frozenset({307, 308})
@@ -153,16 +155,22 @@ class Transport(gidgethub_abc.GitHubAPI):
         return await whole(turn, path, max_pages)
 
     async def raw(
-        self, path: str, *, credential: Credential, variables: Mapping[str, str], max_bytes: int
+        self,
+        path: str,
+        *,
+        credential: Credential,
+        variables: Mapping[str, str],
+        max_bytes: int,
+        accept: str = ACCEPT_RAW,
     ) -> tuple[str, bytes]:
-        """The bytes of a file and their content type, undecoded.
+        """The bytes of a file (or what else *accept* asks for) and their content type, undecoded.
 
         Raises:
             Invalid: There are more than *max_bytes*.
         """
         url = sansio.format_url(path, variables, base_url=self.base_url)
         headers = sansio.create_headers(
-            self.requester, accept=ACCEPT_RAW, oauth_token=credential.oauth_token, jwt=credential.jwt
+            self.requester, accept=accept, oauth_token=credential.oauth_token, jwt=credential.jwt
         )
         answer = await self._send("GET", url, headers, b"", max_bytes)
         return answer.headers.get("content-type", ""), answer.body

@@ -10,7 +10,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bot.standin.forge import control, events, pages, transport
+from bot.standin.forge import attachments, control, events, pages, transport
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.deliveries import Deliveries, Delivery
 from bot.standin.forge.faults import Faults
@@ -132,6 +132,9 @@ class Forge(People, Owners):
         for route in ROUTES:
             for path in {route.path, route.path.replace("/repos/{owner}/{repo}", BY_NUMBER, 1)}:
                 app.router.add_route(route.method, path, rest.handler(route))
+        shelf = attachments.Shelf(self.world)
+        app.router.add_get(attachments.PATH, shelf.serve)
+        app.router.add_get(attachments.SIGNED_PATH, shelf.serve_signed)
         app.router.add_get(pages.PATH, pages.Pages(self.stage).serve)
         app.router.add_route("*", "/{anything:.*}", rest.no_such_route)
         runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=_STOP_SECONDS)

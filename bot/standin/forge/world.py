@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bot.standin.forge import refusals
+from bot.standin.forge.attachment import Attachment
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.state import (
     App,
@@ -53,6 +54,7 @@ class World:
         self.tokens: dict[str, Token] = {}
         self.former_names: dict[str, Repository] = {}
         self.personal_tokens: dict[str, User] = {}
+        self.attachments: dict[str, Attachment] = {}
         self._ids = {kind: itertools.count(first) for kind, first in _FIRST_IDS.items()}
         self.app = App(
             id=app_id,

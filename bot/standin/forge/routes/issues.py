@@ -1,6 +1,6 @@
 """Issues, their labels and assignees; pull requests take part in their form as issues."""
 
-from bot.standin.forge import actions, bodies, refusals
+from bot.standin.forge import actions, attachments, bodies, refusals
 from bot.standin.forge.call import Answer, Call, Json, Route
 from bot.standin.forge.clock import iso
 from bot.standin.forge.pull_actions import set_pull_state
@@ -36,7 +36,8 @@ async def get_issue(call: Call) -> Answer:
 
 
 def _issue(call: Call, thread: Thread, status: int = 200) -> Answer:
-    return Answer(status, threads.full_issue(call.stage.world, call.repository, thread))
+    shape = threads.full_issue(call.stage.world, call.repository, thread)
+    return Answer(status, attachments.rendered(call, shape))
 
 
 async def create_issue(call: Call) -> Answer:
