@@ -166,14 +166,22 @@ async def _sums_for(connection: AsyncConnection, job: ClaimedJob, limits: Budget
 def _above(
     organization_id: str, actor_id: int, repository_id: int, since: datetime, now: datetime
 ) -> Select[*tuple[Any, ...]]:
-    """An organization's calls since *since*, with its day's, a person's and a repository's among them."""
-    is_today = ledger.c.created_at >= budget.day_start(now)
-    return select(
-        _total(AMOUNT).label("organization_month"),
-        _total(AMOUNT, is_today).label("organization_day"),
-        _total(AMOUNT, is_today & (ledger.c.repository_id == repository_id)).label("repository_day"),
-        _total(AMOUNT, is_today & (ledger.c.actor_id == actor_id)).label("user_day"),
-    ).where(ledger.c.organization_id == organization_id, ledger.c.created_at >= since)
+    """An organization's calls since *since*, and today's, with a person's and a repository's among them."""
+    own, day = ledger.c.organization_id == organization_id, budget.day_start(now)
+    # Apart, for most rows of a month are of earlier days and belong to one sum alone.
+    is_earlier = (ledger.c.created_at >= since) & (ledger.c.created_at < day)
+    earlier = select(_total(AMOUNT).label("micro_usd")).where(own, is_earlier).subquery()
+    today = (
+        select(
+            _total(AMOUNT).label("organization_day"),
+            _total(AMOUNT, ledger.c.repository_id == repository_id).label("repository_day"),
+            _total(AMOUNT, ledger.c.actor_id == actor_id).label("user_day"),
+        )
+        .where(own, ledger.c.created_at >= day)
+        .subquery()
+    )
+    month = earlier.c.micro_usd + today.c.organization_day
+    return select(month.label("organization_month"), today).join_from(earlier, today, true())
 
 
 def _minute(now: datetime) -> Select[*tuple[Any, ...]]:
