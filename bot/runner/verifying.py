@@ -93,7 +93,7 @@ class Verifier:
             LeaseLost: Another worker owns the job.
         """
         if self._before is None:
-            prepared = await self._prepare() if self.config.verify else []
+            prepared = await self._prepare() if self.config.prepare else []
             self._before = [
                 with_missing_toolchain(
                     await self.host.verify(command, timeout_seconds=self.timeout_seconds, at_base=True)
