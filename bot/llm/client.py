@@ -13,14 +13,17 @@ import orjson
 
 from bot.domain.values import Json, ModelReply, ModelRequest
 from bot.errors import IssuewrightError
-from bot.llm import failures, reply
+from bot.llm import failures, providers, reply
+from bot.llm.amazon import CONTENT_TYPE as AMAZON
+from bot.llm.amazon import AmazonAssembly
 from bot.llm.features import Features, parameters
+from bot.llm.providers import Provider
 from bot.llm.stream import Assembly, StreamDamaged, StreamError
 
 if TYPE_CHECKING:
     import httpx2
 
-DEFAULT_BASE_URL = "https://api.anthropic.com"
+ANTHROPIC = Provider()
 IDLE_TIMEOUT_SECONDS = 90.0
 """How long a stream may be silent: Anthropic sends a ping every few seconds."""
 MAX_PING_SECONDS = 300.0
@@ -28,6 +31,7 @@ MAX_PING_SECONDS = 300.0
 DRAIN_SECONDS = 1.0
 """How long the end of a stream may take after its message's, so that the connection can be used again."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_ASSEMBLIES = {"text/event-stream": Assembly, AMAZON: AmazonAssembly}
 
 
 class AnthropicModel:
@@ -38,26 +42,21 @@ class AnthropicModel:
         api_key: str,
         base_url: str | None = None,
         *,
+        provider: Provider = ANTHROPIC,
         idle_timeout_seconds: float = IDLE_TIMEOUT_SECONDS,
         max_ping_seconds: float = MAX_PING_SECONDS,
     ) -> None:
-        """Talk to *base_url* (None: Anthropic itself) with *api_key*."""
-        import anthropic
+        """Talk to *base_url* (None: the provider's own) with *api_key* ("": the machine's credentials).
 
+        Raises:
+            ConfigError: the provider cannot be asked so.
+        """
         self._api_key = api_key
         self._idle_timeout_seconds = idle_timeout_seconds
         self._max_ping_seconds = max_ping_seconds
         self._features = Features()
-        self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url or DEFAULT_BASE_URL,
-            max_retries=0,
-            open_telemetry=False,
-            # A redirect would carry the prompt to an address that nobody configured.
-            http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
-        )
-        # The SDK merges ANTHROPIC_CUSTOM_HEADERS in without being asked, and has no switch for it.
-        self._client._custom_headers = {}  # noqa: SLF001
+        self._client = providers.connect(provider, api_key, base_url)
+        self._credential_errors = providers.credential_errors(provider)
 
     async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
         """Answer *request* once, within *timeout_seconds* in all.
@@ -109,6 +108,8 @@ class AnthropicModel:
             return failures.Failure.read(error.status_code, error.response.headers, error.body)
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
             raise self._connection_failure(error) from error
+        except self._credential_errors as error:
+            raise failures.no_credentials(type(error).__name__) from error
         except (TypeError, ValueError) as error:
             raise failures.unsendable(type(error).__name__) from error
 
@@ -116,9 +117,10 @@ class AnthropicModel:
         """The reply in *response*, which is closed whatever happens."""
         import httpx2
 
-        is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        assembly = _ASSEMBLIES[kind]() if kind in _ASSEMBLIES else None
         try:
-            message = await (self._read_events(response) if is_stream else _read_json(response))
+            message = await (self._read_events(response, assembly) if assembly else _read_json(response))
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise failures.cut(type(error).__name__) from error
         except StreamDamaged as error:
@@ -130,9 +132,9 @@ class AnthropicModel:
             await response.aclose()
         return reply.read(message, response.headers.get("request-id"))
 
-    async def _read_events(self, response: "httpx2.Response") -> Json:
+    async def _read_events(self, response: "httpx2.Response", assembly: Assembly) -> Json:
         """The message that the events make; the wait for each of them is bounded."""
-        assembly, size = Assembly(), 0
+        size = 0
         loop = asyncio.get_running_loop()
         progress_at = loop.time()
         try:

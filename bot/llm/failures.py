@@ -124,6 +124,13 @@ def unsendable(reason: str) -> Permanent:
     return Permanent(f"The request to the model could not be built: {reason}", cause=Cause.MODEL_ERROR)
 
 
+def no_credentials(reason: str) -> AccountRefused:
+    """The machine's own credentials for the provider are missing or have run out; nothing was sent."""
+    remedy = "check those of this machine, or set ANTHROPIC_API_KEY"
+    words = f"The model provider's credentials could not be had ({reason}): {remedy}"
+    return AccountRefused(words, cause=Cause.MODEL_ERROR)
+
+
 def _is_spend(failure: Failure) -> bool:
     """Whether money, not speed, is the limit: waiting does not help then."""
     if failure.status == 402 or _SPEND_CODES.search(f"{failure.code} {failure.type}"):

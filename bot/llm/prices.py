@@ -119,6 +119,12 @@ class Catalogue:
         """Micro-USD that a request can cost at most; see `worst_cost_micro_usd`."""
         return worst_cost_micro_usd(self.resolve(name), request_input_tokens, max_tokens)
 
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """The models behind the classes whose price is not known: their jobs run under a cap on tokens."""
+        models = dict.fromkeys(self.resolve(name).name for name in self.aliases)
+        return tuple(name for name in models if self.resolve(name).price is None)
+
 
 DEFAULT = Catalogue()
 

@@ -72,11 +72,14 @@ class Assembly:
                 self._data.append(line[len(_DATA) :])
             elif self._data and line in {b"", b"\r"}:
                 data, self._data = b"\n".join(self._data), []
-                is_progress = self._take(data) or is_progress
+                is_progress = self.take(data) or is_progress
         return is_progress
 
-    def _take(self, data: bytes) -> bool:
-        """One event; whether it is more than a sign of life. After the end nothing counts."""
+    def take(self, data: bytes) -> bool:
+        """One event as JSON; whether it is more than a sign of life. After the end nothing counts.
+
+        Raises what `feed` raises.
+        """
         if self.is_whole:
             return False
         try:
