@@ -103,6 +103,12 @@ def test_a_class_may_stand_for_any_model() -> None:
     assert catalogue.resolve("sonnet") == prices.resolve("sonnet")
 
 
+def test_the_models_of_classes_without_a_price_can_be_named(tmp_path: Path) -> None:
+    assert prices.DEFAULT.unpriced == ()
+    environ = {"AGENT_MODEL_HAIKU": "local", "AGENT_MODEL_OPUS": "local"}
+    assert prices.Catalogue.of(read(WHOLE, tmp_path, **environ)).unpriced == ("local",)
+
+
 def test_a_class_does_not_stand_for_a_class() -> None:
     assert only_problem("AGENT_MODEL_HAIKU", "sonnet").remedy == "write a model's full name"
 
