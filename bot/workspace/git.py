@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bot.errors import Permanent, RetryLater
 from bot.workspace import priority
-from bot.workspace.remote import Remote, checked_sha, kept_ref, token_config, without_token
+from bot.workspace.remote import Remote, token_config, without_token
 from bot.workspace.toolhost.execute import Capped
 
 MAX_OUTPUT_BYTES = 1024 * 1024
@@ -29,6 +29,7 @@ _HARDENING = (
     "core.attributesFile=/dev/null",
     "core.excludesFile=/dev/null",
     "core.autocrlf=false",
+    "core.bigFileThreshold=32m",
     "core.symlinks=true",
     "core.protectHFS=true",
     "core.protectNTFS=true",
@@ -46,9 +47,13 @@ _HARDENING = (
     "maintenance.auto=false",
     "pack.threads=1",
     "protocol.allow=never",
-    "protocol.https.allow=always",
+    "protocol.version=2",
     "submodule.recurse=false",
 )
+
+
+_FILTER_IGNORED = b"filtering not recognized by server"
+"""Git's warning before everything comes: https://github.com/git/git/blob/v2.39.0/fetch-pack.c#L1251."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,36 @@ class GitOutput:
     stderr: str
 
 
+@dataclass(frozen=True, slots=True)
+class FetchRequest:
+    """What one `git fetch` asks for, in one request to the server, and what it may cost.
+
+    `refspecs` are commits with the ref that shall keep each, or bare object names. `is_blobless` leaves
+    out the contents of files (but not those that are named); `is_newest_only` leaves out the history.
+    """
+
+    refspecs: tuple[str, ...]
+    timeout_seconds: float
+    max_bytes: int
+    is_blobless: bool = True
+    is_newest_only: bool = False
+
+    @property
+    def names_contents(self) -> bool:
+        """Whether bare objects are wanted: then the server must not hear of commits that hold them."""
+        return not any(":" in refspec for refspec in self.refspecs)
+
+
 class TooMuchOutput(Exception):
     """Git said more than was asked for."""
+
+
+class FilterIgnored(Exception):
+    """The server does not know filters and would send everything; the fetch was stopped before that."""
+
+
+class TookTooLong(RetryLater):
+    """Git was stopped at its deadline."""
 
 
 class Git:
@@ -78,49 +111,66 @@ class Git:
         timeout_seconds: float,
         environment: Mapping[str, str] | None = None,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        max_file_bytes: int | None = None,
+        stdin: bytes = b"",
         config_fd: int | None = None,
     ) -> GitOutput:
-        """Run `git` with *arguments*.
+        """Run `git` with *arguments*; without *config_fd* it can reach no server, whatever it is asked.
 
         Raises:
             TooMuchOutput: It said more than *max_output_bytes*; it was stopped there.
+            FilterIgnored: It is fetching everything because the server does not know filters.
             RetryLater: It did not end within *timeout_seconds*.
             Permanent: There is no git on this machine.
         """
         process = await self._start(arguments, environment or {}, config_fd)
+        limit = min(max_file_bytes or MAX_PACK_BYTES, MAX_PACK_BYTES)
         with suppress(ProcessLookupError):
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MAX_PACK_BYTES, MAX_PACK_BYTES))
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
         try:
-            stdout, stderr = await asyncio.wait_for(_collect(process, max_output_bytes), timeout_seconds)
+            talk = _talk(process, stdin, max_output_bytes)
+            stdout, stderr = await asyncio.wait_for(talk, timeout_seconds)
         except TimeoutError:
-            raise RetryLater(f"git took longer than {timeout_seconds:g} seconds") from None
+            raise TookTooLong(f"git took longer than {timeout_seconds:g} seconds") from None
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
         return GitOutput(process.returncode or 0, stdout, stderr.decode("utf-8", "replace"))
 
-    async def fetch(
-        self, mirror: Path, full_name: str, sha: str, token: str, *, timeout_seconds: float
-    ) -> GitOutput:
-        """Fetch exactly *sha* with no history into *mirror*; only this process gets *token*.
+    async def fetch(self, mirror: Path, full_name: str, token: str, request: FetchRequest) -> GitOutput:
+        """Fetch what *request* names into *mirror*; only this process gets *token*.
+
+        The server counts as a promisor for this process alone: what is written to the mirror's own
+        configuration would let a later git fetch by itself what it misses
+        (https://git-scm.com/docs/partial-clone).
 
         Raises:
+            FilterIgnored: *request* is blobless, and the server does not know filters.
             RetryLater: It did not end in time.
-            Permanent: A name, a SHA or a token has a shape that none has.
+            Permanent: A name or a token has a shape that none has.
         """
         url = self.remote.url(full_name)
+        promises = (f"remote.{url}.promisor=true", f"remote.{url}.partialclonefilter=blob:none")
         flags = (
-            "--depth=1 --no-tags --no-write-fetch-head --no-auto-maintenance --no-recurse-submodules --quiet"
+            "--no-tags --no-write-fetch-head --no-auto-maintenance --no-recurse-submodules --quiet --stdin"
         )
-        arguments = [f"--git-dir={mirror}", "fetch", *flags.split(), "--", url]
-        refspec = f"+{checked_sha(sha)}:{kept_ref(sha)}"
+        arguments = [f"--git-dir={mirror}"]
+        if request.is_blobless:
+            arguments += [word for promise in promises for word in ("-c", promise)]
+        arguments += ["-c", "fetch.negotiationAlgorithm=noop"] if request.names_contents else []
+        arguments += ["fetch", *flags.split()]
+        arguments += ["--filter=blob:none"] if request.is_blobless else []
+        arguments += ["--depth=1"] if request.is_newest_only else []
         with token_config(url, token) as config_fd:
             output = await self.run(
                 *arguments,
-                refspec,
-                timeout_seconds=timeout_seconds,
+                "--",
+                url,
+                timeout_seconds=request.timeout_seconds,
                 environment=self.remote.proxies,
+                max_file_bytes=request.max_bytes,
+                stdin="".join(f"{refspec}\n" for refspec in request.refspecs).encode("ascii"),
                 config_fd=config_fd,
             )
         return GitOutput(output.exit_code, output.stdout, without_token(output.stderr, token))
@@ -128,7 +178,7 @@ class Git:
     async def _start(
         self, arguments: tuple[str, ...], environment: Mapping[str, str], config_fd: int | None
     ) -> asyncio.subprocess.Process:
-        protocols = ["protocol.http.allow=always"] if self.remote.is_plain else []
+        protocols = [] if config_fd is None else [f"protocol.{self.remote.scheme}.allow=always"]
         options = [word for option in (*_HARDENING, *protocols) for word in ("-c", option)]
         try:
             process = await asyncio.create_subprocess_exec(
@@ -136,7 +186,7 @@ class Git:
                 *options,
                 *arguments,
                 env={**self._environment(config_fd), **environment},
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=() if config_fd is None else (config_fd,),
@@ -160,17 +210,27 @@ class Git:
             "GIT_CONFIG_GLOBAL": "/dev/null" if config_fd is None else f"/dev/fd/{config_fd}",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_NO_LAZY_FETCH": "1",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_PROTOCOL_FROM_USER": "0",
         }
 
 
-async def _collect(process: asyncio.subprocess.Process, max_bytes: int) -> tuple[bytes, bytes]:
-    if process.stdout is None or process.stderr is None:
+async def _talk(process: asyncio.subprocess.Process, stdin: bytes, max_bytes: int) -> tuple[bytes, bytes]:
+    if process.stdin is None or process.stdout is None or process.stderr is None:
         raise ValueError("git was started without pipes")
-    stdout, stderr = await asyncio.gather(_whole(process.stdout, max_bytes), _ends(process.stderr))
+    _, stdout, stderr = await asyncio.gather(
+        _fed(process.stdin, stdin), _whole(process.stdout, max_bytes), _ends(process.stderr)
+    )
     await process.wait()
     return stdout, stderr
+
+
+async def _fed(stream: asyncio.StreamWriter, data: bytes) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(data)
+        await stream.drain()
+    stream.close()
 
 
 async def _whole(stream: asyncio.StreamReader, max_bytes: int) -> bytes:
@@ -188,4 +248,6 @@ async def _ends(stream: asyncio.StreamReader) -> bytes:
     kept = Capped(MAX_ERROR_BYTES)
     while chunk := await stream.read(1 << 16):
         kept.feed(chunk)
+        if _FILTER_IGNORED in kept.result():
+            raise FilterIgnored
     return kept.result()

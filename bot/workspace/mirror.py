@@ -1,126 +1,244 @@
-"""One bare repository per GitHub repository id: a cache of commits that can be thrown away at any time."""
+"""One bare repository per GitHub repository id: a cache of commits that can be thrown away at any time.
+
+The first fetch brings the history without the contents of files, the second, in one request, the contents
+that the wanted commit needs. Later ones bring what is new. Nothing else ever asks the server.
+"""
 
 import asyncio
-import fcntl
-import os
-import re
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from bot.domain.enums import Cause
 from bot.domain.values import RepositoryRef
-from bot.errors import Forbidden, NotFound, Permanent, RetryLater, Unauthorized
-from bot.workspace.git import Git, GitOutput
+from bot.errors import Permanent, RetryLater
+from bot.workspace import git as git_module
+from bot.workspace import listing
+from bot.workspace.git import FetchRequest, FilterIgnored, Git, GitOutput, TookTooLong, TooMuchOutput
+from bot.workspace.listing import Commit
+from bot.workspace.lock import locked
 from bot.workspace.remote import checked_sha, kept_ref
 from bot.workspace.removal import remove_tree
+from bot.workspace.verdict import explained, is_too_large, last_line
 
 FETCH_TIMEOUT_SECONDS = 600.0
-LOCK_TIMEOUT_SECONDS = 900.0
-LOCK_POLL_SECONDS = 0.1
+HISTORY_TIMEOUT_SECONDS = 300.0
+"""A history that takes longer, or more than `MAX_HISTORY_BYTES`, is left out: the newest commit will do."""
+MAX_HISTORY_BYTES = 1024**3
+MAX_FETCH_BYTES = 2 * 1024**3
+LOCK_TIMEOUT_SECONDS = 1200.0
 LOCAL_TIMEOUT_SECONDS = 60.0
 MAX_MIRROR_BYTES = 4 * 1024**3
-TOO_BIG = "the repository is too big for this installation (more than 1 GiB or 200,000 files in one commit)"
+MAX_PACKS = 400
+"""Each fetch leaves a pack or two; a mirror with more of them is slow, and begins anew."""
 
 _RAW_ATTRIBUTES = "* -text -filter -ident -diff -merge !working-tree-encoding !eol\n"
 """Highest precedence: files arrive as they are stored, whatever `.gitattributes` of the tree says."""
 
-_STATUS = re.compile(r"requested URL returned error: (\d{3})")
+_NO_FILTERS = "issuewright-no-filters"
+_NEWEST_ONLY = "issuewright-newest-only"
+"""Files in the mirror that remember what its server or its history did not allow."""
 
 
 class Mirror:
-    """The mirror of one repository below *root*; at most one holder at a time, in all processes."""
+    """The mirror of one repository below *root*: many readers or one who fetches, in all processes."""
 
     def __init__(self, root: Path, git: Git, repository: RepositoryRef) -> None:
         """Name the places; nothing is made yet."""
         self.path = root / f"{int(repository.id)}.git"
-        self._lock_path = root / f"{int(repository.id)}.lock"
+        self.size_path = root / f"{int(repository.id)}.size"
+        self.lock_path = root / f"{int(repository.id)}.lock"
         self._git = git
         self._full_name = repository.full_name
 
-    @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Hold the mirror alone; another process that dies lets go.
+    def held(self) -> AbstractAsyncContextManager[None]:
+        """Hold the mirror alone.
 
         Raises:
-            RetryLater: Somebody held it for `LOCK_TIMEOUT_SECONDS`.
+            RetryLater: Others held it for `LOCK_TIMEOUT_SECONDS`.
         """
-        fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            async with asyncio.timeout(LOCK_TIMEOUT_SECONDS):
-                while not _try_lock(fd):  # noqa: ASYNC110 - flock has no event
-                    await asyncio.sleep(LOCK_POLL_SECONDS)
-        except TimeoutError:
-            os.close(fd)
-            raise RetryLater("another job is still fetching this repository") from None
-        try:
-            yield
-        finally:
-            os.close(fd)
+        return locked(self.lock_path, is_shared=False, timeout_seconds=LOCK_TIMEOUT_SECONDS)
+
+    def shared(self) -> AbstractAsyncContextManager[None]:
+        """Hold the mirror together with other readers; raises as `held`."""
+        return locked(self.lock_path, is_shared=True, timeout_seconds=LOCK_TIMEOUT_SECONDS)
+
+    @property
+    def has_history(self) -> bool:
+        """Whether the commits before the newest are here too."""
+        return self.path.exists() and not (self.path / "shallow").exists()
 
     async def ensure(self, sha: str, token: str) -> None:
-        """Have the commit *sha* here; call it only while `held`. The second time nothing is fetched.
+        """Have all of the commit *sha* here; call it only while `held`. The second time nothing is fetched.
 
         Raises:
             RetryLater: The server is away, or the transfer broke (a doubtful mirror is removed).
             NotFound, Forbidden, Unauthorized: The server says so.
             Permanent: There is no such commit, or it is too big.
         """
-        checked_sha(sha)
         await asyncio.to_thread(self._tidy)
         if not self.path.exists():
             await self._make()
-        if await self._has(sha):
-            return
-        output = await self._git.fetch(
-            self.path, self._full_name, sha, token, timeout_seconds=FETCH_TIMEOUT_SECONDS
-        )
-        if output.exit_code == 0:
-            return
-        error = _explained(output, sha)
-        if isinstance(error, RetryLater):
+        if not await self._has(sha):
+            await self._fetch_commit(sha, token)
+        missing = await self._missing(sha)
+        if missing and not self._is(_NO_FILTERS):
+            most = listing.MAX_TREE_BYTES + listing.MAX_LISTING_BYTES
+            await self._fetch(sha, token, FetchRequest(tuple(missing), FETCH_TIMEOUT_SECONDS, most))
+            missing = await self._missing(sha)
+        if missing:
             await self.distrust()
-        raise error
+            raise _failed("the mirror has a hole")
+        await asyncio.to_thread(self._note_size)
+
+    async def commit(self, sha: str) -> Commit | None:
+        """What *sha* holds when all of it is here, else None; call it only while `held` or `shared`.
+
+        Raises:
+            Permanent: It is too big, or a tree that must not be written.
+        """
+        if not await self._has(sha):
+            return None
+        try:
+            entries = await self._entries(sha)
+            sizes = await self._sizes(listing.contents(entries))
+        except RetryLater:  # `ensure` finds out what is broken, and throws it away
+            return None
+        if sizes is None:
+            return None
+        await asyncio.to_thread(listing.check_sizes, entries, sizes)
+        return Commit(sha, entries, sizes)
 
     async def distrust(self) -> None:
         """Throw the mirror away, because what came out of it was broken; call it only while `held`."""
         await asyncio.to_thread(remove_tree, self.path)
 
+    def local(self, *arguments: str) -> tuple[str, ...]:
+        """The words of a git command on the mirror."""
+        return (f"--git-dir={self.path}", *arguments)
+
     async def _has(self, sha: str) -> bool:
-        arguments = (
-            f"--git-dir={self.path}",
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            f"{kept_ref(sha)}^{{tree}}",
+        tree = f"{kept_ref(checked_sha(sha))}^{{tree}}"
+        if not self.path.exists():
+            return False
+        words = self.local("rev-parse", "--verify", "--quiet", tree)
+        return (await self._git.run(*words, timeout_seconds=LOCAL_TIMEOUT_SECONDS)).exit_code == 0
+
+    async def _entries(self, sha: str) -> dict[str, listing.Entry]:
+        words = self.local("ls-tree", "-r", "-z", "--full-tree", kept_ref(sha))
+        try:
+            output = await self._git.run(
+                *words,
+                timeout_seconds=LOCAL_TIMEOUT_SECONDS,
+                max_output_bytes=listing.MAX_LISTING_BYTES,
+            )
+        except TooMuchOutput:
+            raise listing.too_big() from None
+        if output.exit_code != 0:
+            raise _failed(last_line(output.stderr))
+        return await asyncio.to_thread(listing.parsed, output.stdout)
+
+    async def _missing(self, sha: str) -> Collection[str]:
+        """The contents of the commit that are not here; a broken mirror is thrown away."""
+        try:
+            entries = await self._entries(sha)
+            lines = await self._checked(listing.contents(entries))
+        except RetryLater:
+            await self.distrust()
+            raise
+        return [line.split()[0] for line in lines if line.endswith(" missing")]
+
+    async def _sizes(self, oids: Collection[str]) -> dict[str, int] | None:
+        """The size of each of *oids*; None when one is not here."""
+        sizes: dict[str, int] = {}
+        for line in await self._checked(oids):
+            oid, *facts = line.split()
+            if len(facts) != 2 or facts[0] != "blob":
+                return None
+            sizes[oid] = int(facts[1])
+        return sizes
+
+    async def _checked(self, oids: Collection[str]) -> list[str]:
+        output = await self._git.run(
+            *self.local("cat-file", "--batch-check", "--buffer"),
+            timeout_seconds=LOCAL_TIMEOUT_SECONDS,
+            stdin="".join(f"{oid}\n" for oid in oids).encode("ascii"),
+            max_output_bytes=listing.MAX_LISTING_BYTES,
         )
-        output = await self._git.run(*arguments, timeout_seconds=LOCAL_TIMEOUT_SECONDS)
-        return output.exit_code == 0
+        if output.exit_code != 0:
+            raise _failed(last_line(output.stderr))
+        return output.stdout.decode("ascii").splitlines()
+
+    async def _fetch_commit(self, sha: str, token: str) -> None:
+        """With its history where that is possible, else alone; what stood in the way is remembered."""
+        refspecs = (f"+{sha}:{kept_ref(sha)}",)
+        if not self._is(_NO_FILTERS) and not self._is(_NEWEST_ONLY):
+            history = FetchRequest(refspecs, HISTORY_TIMEOUT_SECONDS, MAX_HISTORY_BYTES)
+            try:
+                return await self._fetch(sha, token, history)
+            except FilterIgnored:
+                (self.path / _NO_FILTERS).touch()
+            except (TookTooLong, _TooLarge):
+                await self._begin_anew(_NEWEST_ONLY)
+        if not self._is(_NO_FILTERS):
+            alone = FetchRequest(refspecs, FETCH_TIMEOUT_SECONDS, MAX_HISTORY_BYTES, is_newest_only=True)
+            try:
+                return await self._fetch(sha, token, alone)
+            except FilterIgnored:
+                (self.path / _NO_FILTERS).touch()
+        whole = FetchRequest(
+            refspecs, FETCH_TIMEOUT_SECONDS, MAX_FETCH_BYTES, is_blobless=False, is_newest_only=True
+        )
+        return await self._fetch(sha, token, whole)
+
+    async def _fetch(self, sha: str, token: str, request: FetchRequest) -> None:
+        output = await self._git.fetch(self.path, self._full_name, token, request)
+        if output.exit_code == 0:
+            return
+        is_full = is_too_large(output) or self._has_full_draft(request.max_bytes)
+        await asyncio.to_thread(self._tidy)
+        if is_full:
+            raise _TooLarge(listing.TOO_BIG, cause=Cause.SANDBOX_ERROR)
+        error = explained(output, sha)
+        if isinstance(error, RetryLater):
+            await self.distrust()
+        raise error
+
+    def _has_full_draft(self, max_bytes: int) -> bool:
+        """Whether a pack was cut at the limit; git does not always say that this is why it ended."""
+        drafts = (self.path / "objects" / "pack").glob("tmp_pack_*")
+        return any(draft.stat().st_size >= min(max_bytes, git_module.MAX_PACK_BYTES) for draft in drafts)
+
+    async def _begin_anew(self, marker: str) -> None:
+        await self.distrust()
+        await self._make()
+        (self.path / marker).touch()
+
+    def _is(self, marker: str) -> bool:
+        return (self.path / marker).exists()
 
     async def _make(self) -> None:
         """Make it whole beside its place, then move it there."""
         draft = self.path.with_suffix(".new")
         await asyncio.to_thread(remove_tree, draft)
-        output = await self._git.run(
-            "init",
-            "--bare",
-            "--quiet",
-            "--template=",
-            "--",
-            str(draft),
-            timeout_seconds=LOCAL_TIMEOUT_SECONDS,
-        )
+        words = ("init", "--bare", "--quiet", "--template=", "--", str(draft))
+        output: GitOutput = await self._git.run(*words, timeout_seconds=LOCAL_TIMEOUT_SECONDS)
         if output.exit_code != 0:
-            raise RetryLater(f"a mirror could not be made: {_last_line(output.stderr)}")
+            raise RetryLater(f"a mirror could not be made: {last_line(output.stderr)}")
         (draft / "info").mkdir(exist_ok=True)
         (draft / "info" / "attributes").write_text(_RAW_ATTRIBUTES)
         draft.rename(self.path)
 
+    def _note_size(self) -> None:
+        """Write down what the objects take, for the disk's budget."""
+        objects = (self.path / "objects").rglob("*")
+        self.size_path.write_text(str(sum(found.stat().st_size for found in objects if found.is_file())))
+
     def _tidy(self) -> None:
         """Remove what a killed git left behind, and a mirror that has grown too big."""
         packs = list((self.path / "objects" / "pack").glob("*"))
-        if sum(pack.stat().st_size for pack in packs) > MAX_MIRROR_BYTES:
+        count = sum(pack.suffix == ".pack" for pack in packs)
+        if sum(pack.stat().st_size for pack in packs) > MAX_MIRROR_BYTES or count > MAX_PACKS:
             remove_tree(self.path)
             return
         drafts = [pack for pack in packs if pack.name.startswith("tmp_")]
@@ -128,48 +246,9 @@ class Mirror:
             stale.unlink()
 
 
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+class _TooLarge(Permanent):
+    """What was asked for does not fit into what a fetch may write."""
 
 
-def _explained(output: GitOutput, sha: str) -> Permanent | RetryLater:
-    """What a failed fetch means for the job."""
-    said = output.stderr
-    found = _STATUS.search(said)
-    status = found.group(1) if found else ""
-    gone = NotFound("the repository is not there, or not for us (404)")
-    rejected = Unauthorized("the server did not accept the read token (401)")
-    moved = NotFound("the repository has moved to another name")
-    verdicts: tuple[tuple[str, Permanent], ...] = (
-        ("' not found", gone),
-        ("could not read Username", rejected),
-        ("Authentication failed", rejected),
-        ("redirect", moved),
-        ("not our ref", Permanent(f"the commit {sha} is not in the repository any more")),
-        ("remote ref", Permanent(f"the commit {sha} is not in the repository any more")),
-        (f"signal {signal.SIGXFSZ.value}", Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)),
-    )
-    by_status = {
-        "401": rejected,
-        "403": Forbidden("the read token may not fetch this repository (403)"),
-        "301": moved,
-        "302": moved,
-        "307": moved,
-        "308": moved,
-        "404": gone,
-        "410": gone,
-        "451": gone,
-    }
-    for words, error in verdicts:
-        if words in said:
-            return error
-    return by_status.get(status) or RetryLater(f"the fetch failed: {_last_line(said)}")
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "no word from git"
+def _failed(words: str) -> RetryLater:
+    return RetryLater(f"the checkout failed: {words}", cause=Cause.SANDBOX_ERROR)

@@ -49,9 +49,9 @@ class Remote:
             )
 
     @property
-    def is_plain(self) -> bool:
-        """Whether it is plain http (this machine itself)."""
-        return self.base_url.startswith("http:")
+    def scheme(self) -> str:
+        """The only protocol that a fetch may speak: https, or http to this machine itself."""
+        return urlsplit(self.base_url).scheme
 
     def url(self, full_name: str) -> str:
         """The address of the repository *full_name* (`owner/name`).

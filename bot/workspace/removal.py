@@ -9,20 +9,21 @@ ATTEMPTS = 5
 """A process that is just being killed may still write once."""
 
 
-def remove_tree(path: Path) -> None:
-    """Remove *path* and everything in it; the second time does nothing.
+def remove_tree(path: Path, *, is_patient: bool = False) -> None:
+    """Remove *path* and everything in it; the second time does nothing. *is_patient*: behind everybody else.
 
     `rm` and `chmod` of coreutils go down without recursion and without following links.
 
     Raises:
         OSError: Something is left.
     """
+    before = ("nice", "-n", "10") if is_patient else ()
     for _ in range(ATTEMPTS):
         if not path.is_symlink() and not path.exists():
             return
         if not path.is_symlink() and path.is_dir():
-            _quietly("chmod", "-R", "u+rwX", "--", str(path))
-        _quietly("rm", "-rf", "--", str(path))
+            _quietly(*before, "chmod", "-R", "u+rwX", "--", str(path))
+        _quietly(*before, "rm", "-rf", "--", str(path))
     if path.is_symlink() or path.exists():
         raise OSError(f"{path.name} could not be removed")
 

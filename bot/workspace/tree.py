@@ -1,127 +1,133 @@
-"""Turn one commit of a mirror into plain files, after a look at everything that it holds."""
+"""Turn one commit of a mirror into plain files, and a tree of another commit into those of this one."""
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bot.domain.enums import Cause
-from bot.domain.paths import is_git_spelling
-from bot.errors import Permanent, RetryLater
-from bot.workspace.git import SEARCH_PATH, Git, TooMuchOutput
-from bot.workspace.mirror import TOO_BIG
+from bot.errors import RetryLater
+from bot.workspace import reset
+from bot.workspace.git import SEARCH_PATH, Git
+from bot.workspace.listing import SUBMODULE_MODE, Commit, Entry
+from bot.workspace.mirror import Mirror
+from bot.workspace.record import Doubtful, Record
 from bot.workspace.remote import kept_ref
 from bot.workspace.toolhost.confine import files_uid
 
-MAX_TREE_BYTES = 1024**3
-MAX_TREE_FILES = 200_000
-MAX_LISTING_BYTES = 64 * 1024 * 1024
 CHECKOUT_TIMEOUT_SECONDS = 300.0
-_LINK_MODE = "120000"
-_MAX_LINK_BYTES = 4096
+MAX_REWRITTEN_FILES = 2_000
+MAX_REWRITTEN_BYTES = 64 * 1024 * 1024
+"""Where more differs, a tree is written anew by git, which does that faster."""
+_HEADER_BYTES = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One entry of `git ls-tree -r -l`: `size_bytes` is 0 for a submodule."""
-
-    mode: str
-    kind: str
-    size_bytes: int
-    path: str
+class TooDifferent(Exception):
+    """More differs than is rewritten."""
 
 
-async def materialise(git: Git, mirror: Path, sha: str, job: Path) -> Path:
-    """Write the files of *sha* to `tree` in *job*, owned by the file server's uid; returns that path.
+async def write(git: Git, mirror: Mirror, commit: Commit, job: Path) -> Record | None:
+    """Write the files of *commit* to `tree` in *job*, owned by the file server's uid; returns their record.
 
-    Submodules stay empty directories, filters and LFS do nothing, links are made and never followed.
+    Submodules stay empty directories, filters and LFS do nothing, links are made and never followed. The
+    record is None when the tree is not one that can be kept for another job.
 
     Raises:
-        Permanent: A path is one of git's own in some spelling, or the tree is too big.
         RetryLater: git failed.
     """
-    git_dir = f"--git-dir={mirror}"
-    listed = ("ls-tree", "-r", "-l", "-z", "--full-tree", kept_ref(sha))
-    try:
-        listing = await _checked(git, git_dir, *listed, max_output_bytes=MAX_LISTING_BYTES)
-    except TooMuchOutput:
-        raise _too_big() from None
-    await asyncio.to_thread(check_listing, listing)
     tree = job / "tree"
     tree.mkdir(mode=0o755)
     index = {"GIT_INDEX_FILE": str(job / "index")}
-    await _checked(git, git_dir, "read-tree", kept_ref(sha), environment=index)
-    work_tree = f"--work-tree={tree}"
-    await _checked(
-        git, git_dir, work_tree, "checkout-index", "--all", "--force", "--quiet", environment=index
-    )
+    await _run(git, mirror.local("read-tree", kept_ref(commit.sha)), index)
+    words = mirror.local(f"--work-tree={tree}", "checkout-index", "--all", "--force", "--quiet")
+    await _run(git, words, index)
     (job / "index").unlink()
     await asyncio.to_thread(_give_away, tree)
-    return tree
+    try:
+        return await asyncio.to_thread(reset.first_record, tree, commit, files_uid())
+    except (Doubtful, OSError):
+        return None
 
 
-def check_listing(listing: bytes) -> None:
-    """Let the output of `git ls-tree -r -l -z` pass when such a tree may be written.
-
-    Raises:
-        Permanent: Too many files, too many bytes, or a path that is git's own in some spelling.
-    """
-    total_bytes = 0
-    known: set[str] = set()
-    for files, entry in enumerate(parsed(listing), start=1):
-        total_bytes += entry.size_bytes
-        if files > MAX_TREE_FILES or total_bytes > MAX_TREE_BYTES:
-            raise _too_big()
-        _check_path(entry, known)
-
-
-def parsed(listing: bytes) -> Iterator[Listed]:
-    """The entries of `git ls-tree -r -l -z`.
+async def turn(git: Git, mirror: Mirror, commit: Commit, tree: Path, record: Record) -> Record:
+    """Make *tree*, which is as *record* says, the files of *commit*; returns the new record.
 
     Raises:
-        RetryLater: git calls an object BAD: the mirror is broken.
+        TooDifferent: It is not touched: writing it anew is faster.
+        Doubtful, OSError: It is not as *record* says, or cannot be changed: throw it away.
+        RetryLater: git failed.
     """
-    for record in listing.split(b"\0"):
-        if record:
-            facts, path = record.split(b"\t", 1)
-            mode, kind, _, size = facts.decode("ascii").split()
-            if size == "BAD":
-                raise RetryLater("the checkout failed: the mirror is broken", cause=Cause.SANDBOX_ERROR)
-            yield Listed(mode, kind, 0 if size == "-" else int(size), path.decode("utf-8", "surrogateescape"))
+    gone, wanted = reset.difference(record, commit)
+    files = {path: commit.entries[path].oid for path in wanted}
+    if len(wanted) > MAX_REWRITTEN_FILES or _total(commit, files.values()) > MAX_REWRITTEN_BYTES:
+        raise TooDifferent
+    uid = files_uid()
+    await asyncio.to_thread(reset.check, tree, record, uid)
+    contents = await _contents(git, mirror, commit.entries, files)
+    return await asyncio.to_thread(reset.rewrite, tree, record, commit, uid, gone=gone, contents=contents)
 
 
-def _check_path(entry: Listed, known: set[str]) -> None:
-    for part in entry.path.split("/"):
-        if part in known:
-            continue
-        if part in {"", ".", ".."} or is_git_spelling(part):
-            raise _refused("a path in the commit is named like git's own directory")
-        known.add(part)
-    if entry.mode == _LINK_MODE and entry.size_bytes > _MAX_LINK_BYTES:
-        raise _refused("a link in the commit is longer than any path")
+async def restore(git: Git, mirror: Mirror, tree: Path, record: Record, strays: Path) -> Record:
+    """Make *tree*, in which a job has worked, again what *record* says; what is too much goes to *strays*.
+
+    Raises:
+        TooDifferent, Doubtful, OSError: It is no tree to keep: throw it away.
+        RetryLater: git failed.
+    """
+    uid = files_uid()
+    missing = await asyncio.to_thread(reset.clean, tree, record, uid, strays)
+    files = {path: record.files[path].oid for path in missing}
+    size_bytes = sum(record.files[path].size_bytes for path in missing)
+    if len(missing) > MAX_REWRITTEN_FILES or size_bytes > MAX_REWRITTEN_BYTES:
+        raise TooDifferent
+    contents = await _contents(git, mirror, record.entries, files)
+    return await asyncio.to_thread(reset.rewrite, tree, record, record, uid, gone=[], contents=contents)
 
 
-def _too_big() -> Permanent:
-    return Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)
+def _total(commit: Commit, oids: Iterable[str]) -> int:
+    return sum(commit.sizes.get(oid, 0) for oid in oids)
 
 
-def _refused(words: str) -> Permanent:
-    return Permanent(f"{words}; it is not checked out", cause=Cause.SANDBOX_ERROR)
+async def _contents(
+    git: Git, mirror: Mirror, entries: Mapping[str, Entry], files: Mapping[str, str]
+) -> dict[str, bytes]:
+    """The bytes of each path of *files* (path to object), out of one git process.
+
+    Raises:
+        RetryLater: An object is not in the mirror.
+    """
+    oids = sorted({oid for path, oid in files.items() if entries[path].mode != SUBMODULE_MODE})
+    words = mirror.local("cat-file", "--batch", "--buffer")
+    said = (
+        await _run(git, words, {}, stdin="".join(f"{oid}\n" for oid in oids).encode("ascii")) if oids else b""
+    )
+    found: dict[str, bytes] = {}
+    position = 0
+    for oid in oids:
+        end = said.find(b"\n", position)
+        header = said[position:end].split()
+        if len(header) != 3 or header[0] != oid.encode("ascii"):
+            raise _failed("an object is missing")
+        start, position = end + 1, end + 2 + int(header[2])
+        found[oid] = said[start : position - 1]
+    return {path: found.get(oid, b"") for path, oid in files.items()}
 
 
-async def _checked(
-    git: Git, *arguments: str, environment: dict[str, str] | None = None, max_output_bytes: int = 65_536
-) -> bytes:
+async def _run(git: Git, words: tuple[str, ...], environment: dict[str, str], stdin: bytes = b"") -> bytes:
     output = await git.run(
-        *arguments,
+        *words,
         timeout_seconds=CHECKOUT_TIMEOUT_SECONDS,
         environment=environment,
-        max_output_bytes=max_output_bytes,
+        stdin=stdin,
+        max_output_bytes=MAX_REWRITTEN_BYTES + MAX_REWRITTEN_FILES * _HEADER_BYTES,
     )
     if output.exit_code != 0:
-        raise RetryLater(f"the checkout failed: {output.stderr.strip()[-300:]}", cause=Cause.SANDBOX_ERROR)
+        raise _failed(output.stderr.strip()[-300:])
     return output.stdout
+
+
+def _failed(words: str) -> RetryLater:
+    return RetryLater(f"the checkout failed: {words}", cause=Cause.SANDBOX_ERROR)
 
 
 def _give_away(tree: Path) -> None:

@@ -1,23 +1,31 @@
-"""The room's face: a checkout for a job, a tool host on it, and its removal."""
+"""The room's face: a checkout for a job, a tool host on it, and its return."""
 
 import asyncio
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.domain.ports import ToolHost
 from bot.domain.values import RepositoryRef, SandboxStatus
 from bot.errors import Permanent, RetryLater
+from bot.workspace import history, tree
+from bot.workspace.disk import DEFAULT_BUDGET_BYTES, Disk
 from bot.workspace.git import Git
-from bot.workspace.host import ProcessToolHost
+from bot.workspace.jobhost import JobHost
+from bot.workspace.listing import Commit
+from bot.workspace.lock import make_directory, try_directory
 from bot.workspace.mirror import Mirror
+from bot.workspace.pool import Pool, Slot
 from bot.workspace.probe import probe
+from bot.workspace.record import Doubtful, Record
 from bot.workspace.remote import NETWORK_VARIABLES, Remote, checked_name, checked_sha
-from bot.workspace.removal import remove_tree
 from bot.workspace.sandbox import find_bwrap
-from bot.workspace.tree import materialise
+from bot.workspace.trash import Trash
 
+MAX_FETCHES = 3
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -27,10 +35,26 @@ class Checkout:
 
     base_sha: str
     tree: Path
+    repository: RepositoryRef | None = None
+
+
+@dataclass(slots=True)
+class _Held:
+    """What a job holds: its directory, and the slot of its tree with what is known of it."""
+
+    job: Path
+    job_fd: int
+    slot: Slot | None = None
+    record: Record | None = None
+    hosts: list[JobHost] = field(default_factory=list)
+
+    @property
+    def tree(self) -> Path:
+        return self.job / "tree"
 
 
 class Workspace:
-    """Mirrors and trees below one directory."""
+    """Mirrors, waiting trees and jobs below one directory; several processes may share it."""
 
     def __init__(
         self,
@@ -41,11 +65,13 @@ class Workspace:
         sandbox: SandboxStatus | None = None,
         toolchains: tuple[str, ...] = (),
         network_environment: Mapping[str, str] | None = None,
+        budget_bytes: int = DEFAULT_BUDGET_BYTES,
     ) -> None:
         """Work below *root*; *sandbox* is what `probe` found (None: probe when first needed).
 
         `toolchains` are the operator's directories that the code inside may read.
         `network_environment` may hold proxy and certificate variables for git; others are ignored.
+        Trees and mirrors together take at most *budget_bytes*.
 
         Raises:
             ValueError: *git_url* is not https (or http to this machine).
@@ -57,30 +83,30 @@ class Workspace:
         self._sandbox = sandbox
         self._toolchains = toolchains
         self._probing = asyncio.Lock()
+        self._trash = Trash(root / "trash")
+        self._pool = Pool(root / "pool", self._trash)
+        self._disk = Disk(root, self._pool, self._trash, budget_bytes)
+        self._held: dict[Path, _Held] = {}
 
     async def checkout(self, repository: RepositoryRef, sha: str, token: str, job_id: str) -> Checkout:
         """The files of *sha* for *job_id*; what an earlier attempt of the job left is removed first.
 
         Raises:
-            RetryLater: The server is away, or the fetch broke.
+            RetryLater: The server is away, the fetch broke, or the disk is full.
             NotFound, Forbidden, Unauthorized: The server says so.
             Permanent: No such commit, too big, or a tree that must not be written.
         """
         checked_sha(sha)
         checked_name(repository.full_name)
         job = self._job(job_id)
-        await asyncio.to_thread(self._make_places)
-        await asyncio.to_thread(remove_tree, job)
-        job.mkdir(mode=0o700)
-        mirror = Mirror(self._root / "mirrors", self._git, repository)
-        async with mirror.held():
-            await mirror.ensure(sha, token)
-            try:
-                tree = await materialise(self._git, mirror.path, sha, job)
-            except RetryLater:
-                await mirror.distrust()
-                raise
-        return Checkout(sha, tree)
+        held = await asyncio.to_thread(self._begin, job)
+        try:
+            await self._fill(held, repository, sha, token)
+        except BaseException:
+            await asyncio.to_thread(self._end, held)
+            raise
+        self._held[job] = held
+        return Checkout(sha, held.tree, repository)
 
     async def open_host(self, checkout: Checkout) -> ToolHost:
         """A running tool host on *checkout*.
@@ -89,14 +115,38 @@ class Workspace:
             Permanent: It does not start (cause `sandbox_error`).
         """
         status = await self.sandbox_status()
-        host = ProcessToolHost(checkout.tree.parent, status, find_bwrap(), self._toolchains)
+        host = JobHost(checkout.tree.parent, status, find_bwrap(), self._toolchains)
         host.max_command_seconds = self._verify_timeout_seconds
+        if checkout.repository is not None:
+            host.history = (self._git, self._mirror(checkout.repository), checkout.base_sha)
+        if held := self._held.get(checkout.tree.parent):
+            held.hosts.append(host)
         await host.start()
         return host
 
     async def discard(self, checkout: Checkout) -> None:
-        """Remove the job's files; the second time does nothing."""
-        await asyncio.to_thread(remove_tree, checkout.tree.parent)
+        """Take the job's files away; the tree waits for the next job when nothing is left in it.
+
+        The second time does nothing.
+        """
+        job = checkout.tree.parent
+        held = self._held.pop(job, None)
+        if held is None:
+            await asyncio.to_thread(self._trash.take, job)
+            return
+        try:
+            if checkout.repository is not None:
+                await self._return(held, self._mirror(checkout.repository))
+        finally:
+            await asyncio.to_thread(self._end, held)
+
+    async def log(self, repository: RepositoryRef, sha: str, *, path: str | None, limit: int) -> str:
+        """The history of *sha* as lines for a reader; see `bot.workspace.history.log`.
+
+        Raises:
+            RefusedPath: *path* is none that tools may name.
+        """
+        return await history.log(self._git, self._mirror(repository), sha, path=path, limit=limit)
 
     async def sandbox_status(self) -> SandboxStatus:
         """What the escape probe found; it runs once at most."""
@@ -105,11 +155,110 @@ class Workspace:
                 self._sandbox = await probe(self._toolchains)
             return self._sandbox
 
+    async def _fill(self, held: _Held, repository: RepositoryRef, sha: str, token: str) -> None:
+        mirror = self._mirror(repository)
+        try:
+            async with self._commit(mirror, repository, sha, token) as commit:
+                await self._write(held, mirror, commit, repository.id)
+        except _Broken as error:
+            async with mirror.held():
+                await mirror.distrust()
+            raise error.reason from None
+
+    @asynccontextmanager
+    async def _commit(
+        self, mirror: Mirror, repository: RepositoryRef, sha: str, token: str
+    ) -> AsyncIterator[Commit]:
+        """All of *sha*, in a mirror that stays; one job fetches at a time, the others find what it got."""
+        for _ in range(MAX_FETCHES):
+            async with mirror.shared():
+                commit = await mirror.commit(sha)
+                if commit is not None:
+                    yield commit
+                    return
+            async with mirror.held():
+                if await mirror.commit(sha) is None:
+                    await asyncio.to_thread(self._disk.make_room, 0, repository.id)
+                    await mirror.ensure(sha, token)
+        raise RetryLater("the mirror is thrown away again and again")
+
+    async def _write(self, held: _Held, mirror: Mirror, commit: Commit, repository_id: int) -> None:
+        taken = await asyncio.to_thread(self._pool.take, repository_id, held.tree)
+        if taken is not None:
+            held.slot, record = taken
+            try:
+                held.record = await tree.turn(self._git, mirror, commit, held.tree, record)
+                held.slot.note_size(commit.disk_bytes)
+                return
+            except tree.TooDifferent:
+                await asyncio.to_thread(self._pool.put, held.slot, held.tree, record)
+            except (Doubtful, OSError, RetryLater):
+                await asyncio.to_thread(self._trash.take, held.tree)
+                await asyncio.to_thread(self._pool.drop, held.slot)
+            held.slot = None
+        await asyncio.to_thread(self._disk.make_room, commit.disk_bytes, repository_id)
+        held.slot = await asyncio.to_thread(self._pool.reserve, repository_id)
+        held.slot.note_size(commit.disk_bytes)
+        try:
+            held.record = await tree.write(self._git, mirror, commit, held.job)
+        except RetryLater as error:
+            raise _Broken(error) from None
+
+    async def _return(self, held: _Held, mirror: Mirror) -> None:
+        """Let the tree wait for the next job, if it can be made as it was."""
+        record, slot = held.record, held.slot
+        if record is None or slot is None or not all(host.is_over for host in held.hosts):
+            return
+        strays = held.job / "strays"
+        try:
+            await asyncio.to_thread(strays.mkdir, 0o700)
+            cleaned = await tree.restore(self._git, mirror, held.tree, record, strays)
+            await asyncio.to_thread(self._pool.put, slot, held.tree, cleaned)
+        except (Doubtful, OSError, RetryLater, tree.TooDifferent):
+            return
+        held.slot = None
+
+    def _mirror(self, repository: RepositoryRef) -> Mirror:
+        return Mirror(self._root / "mirrors", self._git, repository)
+
     def _job(self, job_id: str) -> Path:
         if _JOB_ID.fullmatch(job_id) is None:
             raise Permanent("that is no job id")
         return self._root / "jobs" / job_id
 
-    def _make_places(self) -> None:
-        for name in ("", "home", "mirrors", "jobs"):
+    def _begin(self, job: Path) -> _Held:
+        """The job's directory, new and held; what a crash left goes on this occasion."""
+        for name in ("", "home", "mirrors", "jobs", "pool"):
             (self._root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if former := self._held.pop(job, None):
+            self._end(former)
+        self._trash.take(job)
+        for left in sorted(job.parent.iterdir()):
+            self._sweep(left)
+        self._trash.empty()
+        return _Held(job, make_directory(job))
+
+    def _sweep(self, left: Path) -> None:
+        """Throw a job's directory away when no process holds it."""
+        fd = try_directory(left)
+        if fd is not None:
+            with suppress(OSError):
+                self._trash.take(left)
+            os.close(fd)
+
+    def _end(self, held: _Held) -> None:
+        """Let go of everything that a job holds; its files and its slot are thrown away."""
+        try:
+            self._trash.take(held.job)
+            if held.slot is not None:
+                self._pool.drop(held.slot)
+        finally:
+            os.close(held.job_fd)
+
+
+class _Broken(Exception):
+    """What came out of the mirror is broken."""
+
+    def __init__(self, reason: RetryLater) -> None:
+        super().__init__(str(reason))
+        self.reason = reason

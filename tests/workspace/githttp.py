@@ -42,6 +42,8 @@ class GitServer:
     root: Path
     url: str = ""
     authorizations: list[str | None] = field(default_factory=list)
+    fetches: int = 0
+    knows_filters: bool = True
     status: int | None = None
     delay_seconds: float = 0.0
     location: str | None = None
@@ -60,6 +62,7 @@ class GitServer:
             bare.mkdir(parents=True)
             git("init", "--bare", "--quiet", ".", cwd=bare)
             git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=bare)
+            git("config", "uploadpack.allowFilter", str(self.knows_filters).lower(), cwd=bare)
             git("config", "http.uploadpack", "true", cwd=bare)
         return bare
 
@@ -99,6 +102,7 @@ class GitServer:
 async def _backend(server: GitServer, request: web.Request) -> web.Response:
     """One request through `git http-backend` (a CGI program); aiohttp has unpacked its body."""
     body = await request.read()
+    server.fetches += b"command=fetch" in body
     environment = {
         **_ENVIRONMENT,
         "GIT_PROJECT_ROOT": str(server.root),

@@ -31,9 +31,11 @@ def mirror_path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "mirrors" / "7.git"
 
 
-async def test_exactly_the_one_commit_is_fetched_without_history(
-    server: GitServer, workspace: Workspace, sha: str, tmp_path: Path
+async def test_a_server_without_filters_gives_exactly_the_one_commit(
+    server: GitServer, workspace: Workspace, tmp_path: Path
 ) -> None:
+    server.knows_filters = False
+    sha = server.repository(REPOSITORY.full_name, {"a.txt": "one\n"})
     bare = server.bare(REPOSITORY.full_name)
     tree = git("rev-parse", f"{sha}^{{tree}}", cwd=bare)
     child = git("commit-tree", tree, "-p", sha, "-m", "child", cwd=bare)
@@ -109,6 +111,7 @@ async def test_a_server_that_hangs_is_left(
 ) -> None:
     server.delay_seconds = 60
     monkeypatch.setattr(mirror_module, "FETCH_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(mirror_module, "HISTORY_TIMEOUT_SECONDS", 0.3)
     with pytest.raises(RetryLater, match=re.escape("longer than 0.3 seconds")):
         await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
 
@@ -148,8 +151,10 @@ async def test_a_broken_mirror_is_thrown_away_and_the_next_try_works(
 
 
 async def test_a_mirror_with_a_hole_is_thrown_away_too(
-    server: GitServer, workspace: Workspace, sha: str, tmp_path: Path
+    server: GitServer, workspace: Workspace, tmp_path: Path
 ) -> None:
+    server.knows_filters = False
+    sha = server.repository(REPOSITORY.full_name, {"a.txt": "one\n"})
     await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
     blob = git("rev-parse", f"{sha}:a.txt", cwd=server.bare(REPOSITORY.full_name))
     (mirror_path(tmp_path) / "objects" / blob[:2] / blob[2:]).unlink()
@@ -173,7 +178,8 @@ async def test_a_mirror_that_has_grown_too_big_begins_anew(
     await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
     (mirror_path(tmp_path) / "objects/pack/old.pack").write_bytes(b"x" * 2000)
     monkeypatch.setattr(mirror_module, "MAX_MIRROR_BYTES", 1000)
-    await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
+    newer = server.repository(REPOSITORY.full_name, {"a.txt": "two\n"})
+    await workspace.checkout(REPOSITORY, newer, TOKEN, "job")
     assert not (mirror_path(tmp_path) / "objects/pack/old.pack").exists()
 
 
@@ -188,7 +194,7 @@ async def test_a_mirror_that_stays_taken_is_for_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror_module, "LOCK_TIMEOUT_SECONDS", 0.05)
-    monkeypatch.setattr(mirror_module, "LOCK_POLL_SECONDS", 0.01)
+    monkeypatch.setattr("bot.workspace.lock.POLL_SECONDS", 0.01)
     mirror = Mirror(tmp_path, Git(tmp_path, Remote("https://github.com")), REPOSITORY)
     async with mirror.held():
         with pytest.raises(RetryLater, match="another job"):

@@ -83,18 +83,18 @@ def test_only_https_and_this_machine_are_talked_to(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "url", "is_plain"),
+    ("base", "url", "scheme"),
     [
-        ("https://github.com", "https://github.com/octo/hello.git", False),
-        ("https://ghe.example:8443/git/", "https://ghe.example:8443/git/octo/hello.git", False),
-        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/octo/hello.git", True),
-        ("http://localhost:1", "http://localhost:1/octo/hello.git", True),
-        ("http://[::1]:1", "http://[::1]:1/octo/hello.git", True),
+        ("https://github.com", "https://github.com/octo/hello.git", "https"),
+        ("https://ghe.example:8443/git/", "https://ghe.example:8443/git/octo/hello.git", "https"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/octo/hello.git", "http"),
+        ("http://localhost:1", "http://localhost:1/octo/hello.git", "http"),
+        ("http://[::1]:1", "http://[::1]:1/octo/hello.git", "http"),
     ],
 )
-def test_the_address_of_a_repository(base: str, url: str, is_plain: bool) -> None:
+def test_the_address_of_a_repository(base: str, url: str, scheme: str) -> None:
     remote = Remote(base)
-    assert (remote.url("octo/hello"), remote.is_plain) == (url, is_plain)
+    assert (remote.url("octo/hello"), remote.scheme) == (url, scheme)
 
 
 @pytest.mark.parametrize(

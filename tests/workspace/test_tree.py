@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot.errors import Permanent, RetryLater
+from bot.workspace import listing
 from bot.workspace import tree as tree_module
 from bot.workspace.toolhost.confine import files_uid
-from bot.workspace.tree import check_listing
 from bot.workspace.workspace import Checkout, Workspace
 from tests.workspace.conftest import FILES, REPOSITORY
 from tests.workspace.githttp import TOKEN, GitServer, git
@@ -133,7 +133,7 @@ async def test_a_leftover_of_the_same_job_is_removed_first(server: GitServer, wo
 async def test_a_tree_that_is_too_big_is_refused_in_words(
     server: GitServer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(tree_module, limit, value)
+    monkeypatch.setattr(listing, limit, value)
     with pytest.raises(Permanent, match="too big"):
         await check_out(server, workspace, {"a": ("100644", "12345678"), "b": ("100644", "12345678")})
 
@@ -141,7 +141,7 @@ async def test_a_tree_that_is_too_big_is_refused_in_words(
 async def test_a_tree_that_unfolds_without_end_is_refused_in_bounded_time(
     server: GitServer, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tree_module, "MAX_LISTING_BYTES", 1024 * 1024)
+    monkeypatch.setattr(listing, "MAX_LISTING_BYTES", 1024 * 1024)
     bare = server.bare(NAME)
     tree = server.tree(NAME, {"leaf": ("100644", "x")})
     for _ in range(9):
@@ -153,13 +153,13 @@ async def test_a_tree_that_unfolds_without_end_is_refused_in_bounded_time(
 
 def test_a_link_longer_than_any_path_is_refused() -> None:
     with pytest.raises(Permanent, match="longer than any path"):
-        check_listing(b"120000 blob " + b"a" * 40 + b"    5000\tlink\0")
+        listing.check_sizes({"link": listing.Entry("120000", "a" * 40)}, {"a" * 40: 5000})
 
 
 @pytest.mark.parametrize("path", [b"a/../b", b"a//b", b"./a"])
 def test_a_path_that_climbs_is_refused(path: bytes) -> None:
     with pytest.raises(Permanent):
-        check_listing(b"100644 blob " + b"a" * 40 + b"       1\t" + path + b"\0")
+        listing.parsed(b"100644 blob " + b"a" * 40 + b"\t" + path + b"\0")
 
 
 async def test_a_disk_that_refuses_is_for_later(
@@ -170,8 +170,11 @@ async def test_a_disk_that_refuses_is_for_later(
     job = tmp_path / "data" / "jobs" / "two"
     job.mkdir()
     (job / "index.lock").touch()
+    mirror = workspace._mirror(REPOSITORY)
+    commit = await mirror.commit(sha)
+    assert commit is not None
     with pytest.raises(RetryLater, match="the checkout failed"):
-        await tree_module.materialise(workspace._git, tmp_path / "data" / "mirrors" / "7.git", sha, job)
+        await tree_module.write(workspace._git, mirror, commit, job)
 
 
 @pytest.mark.parametrize("job", ["", "../x", "a/b", "a" * 65, "a b"])

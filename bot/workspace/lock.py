@@ -1,0 +1,91 @@
+"""Locks between processes that end with their holder (flock): of mirrors, of trees, of jobs."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from bot.errors import RetryLater
+
+POLL_SECONDS = 0.1
+_MAX_TRIES = 10
+
+
+@asynccontextmanager
+async def locked(path: Path, *, is_shared: bool, timeout_seconds: float) -> AsyncIterator[None]:
+    """Hold the lock file *path*, alone or with other readers; a process that dies lets go.
+
+    Raises:
+        RetryLater: Somebody else held it for *timeout_seconds*.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while not _try_lock(fd, is_shared=is_shared):  # noqa: ASYNC110 - flock has no event
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        os.close(fd)
+        raise RetryLater("another job is still fetching this repository") from None
+    except BaseException:
+        os.close(fd)
+        raise
+    try:
+        os.utime(fd)  # when it was used last: the disk's budget asks
+        yield
+    finally:
+        os.close(fd)
+
+
+def try_file(path: Path) -> int | None:
+    """The lock file *path*, held alone by the descriptor returned; None when somebody else holds it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    if _try_lock(fd, is_shared=False):
+        return fd
+    os.close(fd)
+    return None
+
+
+def try_directory(path: Path) -> int | None:
+    """The directory *path*, held alone by the descriptor returned; None: it is held, or has gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    if _try_lock(fd, is_shared=False) and _is_still(path, fd):
+        return fd
+    os.close(fd)
+    return None
+
+
+def make_directory(path: Path) -> int:
+    """Make the directory *path* and hold it alone; returns the descriptor that holds it.
+
+    Whoever sweeps up may take it away before it is held, and it is made again.
+
+    Raises:
+        OSError: It cannot be made, or is taken away again and again.
+    """
+    for _ in range(_MAX_TRIES):
+        path.mkdir(mode=0o700)
+        fd = try_directory(path)
+        if fd is not None:
+            return fd
+    raise OSError(f"{path.name} could not be held")
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    try:
+        found = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(fd))
+
+
+def _try_lock(fd: int, *, is_shared: bool) -> bool:
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
