@@ -55,11 +55,13 @@ class Draft:
     found: frozenset[str] = frozenset()
 
     def text(self, name: str) -> str:
-        """A text of the payload with each link replaced by the number it stands for (`#12`)."""
+        """A text of the payload with links and anchors as GitHub numbers them (`#12`, `#issuecomment-34`)."""
         instead = self.payload.get("instead", {})
         text = str((instead if instead.get("key") in self.found else self.payload)[name])
         for placeholder, key in self.payload.get("links", {}).items():
             text = text.replace(placeholder, f"#{self.remote_ids[key]}")
+        for placeholder, key in self.payload.get("anchors", {}).items():
+            text = text.replace(placeholder, f"#issuecomment-{self.remote_ids[key]}")
         return sanitize(text, max_chars=SHORT_CHARS).text if self.is_short else text
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from bot.domain.enums import Cause, Tier, When
 from bot.domain.text import strip_invisible
+from bot.publish.headlines import HEADLINES, headline
 from bot.publish.sanitize import sanitize
 
 # GitHub refuses a body over 65,536 characters; the marker and a number for a placeholder come on top.
@@ -19,24 +20,6 @@ MAX_WORD_CHARS: Final = 200
 MAX_SENTENCE_CHARS: Final = 1_000
 MIN_DIFF_CHARS: Final = 400
 
-_HEADLINES: Final = {
-    Cause.ANSWERED: "Here is what I found",
-    Cause.PULL_REQUEST: "Draft pull request {pull} is ready for review",
-    Cause.REVIEW_POSTED: "The review is posted",
-    Cause.NO_CHANGE_NEEDED: "Nothing needs to change",
-    Cause.QUESTION_ASKED: "I need one answer to go on",
-    Cause.DENIED: "Not allowed",
-    Cause.BUDGET: "Stopped at the limit of this job",
-    Cause.DEADLINE: "Stopped when the time was up",
-    Cause.REFUSED: "No change was made",
-    Cause.VERIFY_FAILED: "No pull request: the verification fails",
-    Cause.MODEL_ERROR: "The model could not finish this",
-    Cause.GITHUB_ERROR: "GitHub did not let this finish",
-    Cause.SANDBOX_ERROR: "The workspace could not be used",
-    Cause.SUPERSEDED: "Replaced by a newer request",
-    Cause.CANCELLED: "Cancelled",
-    Cause.BUG: "Something in Issuewright failed",
-}
 _NO_CHECKS: Final = (
     "Not verified: `.github/issuewright.yml` on the default branch names no `verify` command, so nothing ran."
 )
@@ -67,6 +50,7 @@ def living_comment(*, agent: str, requester: str, step: str) -> str:
 def result_comment(  # noqa: PLR0913 - the facts of one result, each given by name
     *,
     outcome: Cause,
+    agent: str,
     requester: str,
     sentence: str,
     summary: str,
@@ -82,9 +66,11 @@ def result_comment(  # noqa: PLR0913 - the facts of one result, each given by na
 
     *summary* and *analysis* are sanitized Markdown; *diff* is shown folded, as far as there is room.
     """
-    record = verification(checks, sandbox_remedy) if checks or pull or diff else ""
+    is_answer = agent.startswith("meta.")
+    record = verification(checks, sandbox_remedy) if checks or pull or (diff and not is_answer) else ""
     ending = [_next(next_step), _footer(_job(job_id), f"asked by {_login(requester)}")]
-    parts = [f"**{_HEADLINES[outcome].format(pull=pull or '')}.**", _sentence(sentence), summary]
+    head = headline(outcome, agent=agent, login=_plain_login(requester), pull=pull or "")
+    parts = [f"**{head}.**", _sentence(sentence), summary]
     if analysis and analysis.strip() != summary.strip():
         fits = len(_body(*parts, analysis, record, *ending)) <= MAX_BODY_CHARS
         parts.append(analysis if fits else _TOO_LONG)
@@ -102,9 +88,8 @@ def found_comment(*, pull: str, requester: str, job_id: str) -> str:
 
 def failure_comment(*, cause: Cause, sentence: str, done: str, next_step: str, job_id: str) -> str:
     """Why a job ended without a result: the cause, one sentence, what was done, the verb to use next."""
-    headline = _HEADLINES[cause].format(pull="")
     return _body(
-        f"**{headline}.** {_sentence(sentence)}".rstrip(),
+        f"**{HEADLINES[cause].format(pull='')}.** {_sentence(sentence)}".rstrip(),
         _sentence(done),
         _next(next_step),
         _footer(_job(job_id), f"cause {code(cause.value)}"),

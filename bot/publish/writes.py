@@ -36,4 +36,4 @@ def permissions_of(kinds: Iterable[OperationKind]) -> dict[str, str]:
 def referred_keys(payload: Json) -> set[str]:
     """The keys of the operations whose remote ids a payload needs."""
     named = {payload[name] for name in ("comment_key", "pull_key", "check_key") if name in payload}
-    return named | set(payload.get("links", {}).values())
+    return named | {key for name in ("links", "anchors") for key in payload.get(name, {}).values()}

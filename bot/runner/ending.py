@@ -15,13 +15,13 @@ from bot.domain.values import ClaimedJob, Scope
 from bot.runner import freezing
 from bot.runner.freezing import Voice
 from bot.runner.lease import JobLease
-from bot.runner.outcome import Outcome
+from bot.runner.outcome import COMMAND, Outcome
 from bot.runner.publishing import Publishing, Refused
 
 log = logs.get(__name__)
 
-AGAIN: Final = "`/agent fix` asks again."
-_MEND: Final = "Mend what GitHub refused and use `/agent fix` again."
+AGAIN: Final = f"`{COMMAND}` asks again."
+_MEND: Final = f"Mend what GitHub refused and use `{COMMAND}` again."
 
 
 @dataclass(frozen=True, slots=True)

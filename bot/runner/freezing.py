@@ -8,14 +8,17 @@ from bot.db.operations import Frozen
 from bot.db.transcript import Artifact
 from bot.domain import markers
 from bot.domain.branches import branch_name
-from bot.domain.enums import ArtifactType, Cause, OperationKind
+from bot.domain.commands import command_for
+from bot.domain.enums import Cause, OperationKind, ThreadKind
 from bot.domain.secret_shapes import find_secrets
 from bot.domain.text import strip_invisible
-from bot.domain.values import ClaimedJob, FileChange, Json
+from bot.domain.values import ClaimedJob, Json
+from bot.publish import answers as render_answers
 from bot.publish import render
 from bot.publish.render import Check
 from bot.publish.sanitize import sanitize, sanitize_commit, sanitize_title
-from bot.runner.outcome import Outcome
+from bot.runner import kept
+from bot.runner.outcome import COMMAND, Outcome, answers
 
 _FAILURES: Final = frozenset(
     {
@@ -87,13 +90,26 @@ def _added_lines(patch: str) -> list[str]:
     return [line[1:] for line in hunks.split("\n") if line.startswith("+")]
 
 
+def speaks_at_once(agent_type: str) -> bool:
+    """Whether an agent's job makes its living comment at once: what changes files takes its time.
+
+    The others post one new comment when they are ready, so that people are told once.
+    """
+    return not answers(agent_type)
+
+
 def operations_of(job: ClaimedJob, outcome: Outcome, voice: Voice, *, has_living: bool) -> list[Frozen]:
-    """Everything that this outcome publishes, in order."""
+    """Everything that this outcome publishes, in order.
+
+    A living comment becomes the result; that of an agent which only answers becomes a pointer to it.
+    """
     if outcome.cause is not Cause.PULL_REQUEST:
-        return [_last_word(job, _end_text(job, outcome, voice, pull=None), has_living=has_living)]
+        text = _end_text(job, outcome, voice, pull=None)
+        if has_living and not speaks_at_once(_agent(job, outcome)):
+            return [_last_word(job, text, has_living=False), _pointer(job, voice)]
+        return [_last_word(job, text, has_living=has_living)]
     pull_key = key_of(job, "pull")
-    # A made-up word that no model can know stands for the number that GitHub will give.
-    place = f"\u27e6{markers.marker(voice.marker_key, pull_key)[5:-4].strip().rsplit(':', 1)[-1]}\u27e7"
+    place = _place(voice, pull_key)
     text = _end_text(job, outcome, voice, pull=place)
     found = render.found_comment(pull=place, requester=job.origin.actor.login, job_id=job.id)
     more: Json = {"links": {place: pull_key}, "instead": {"key": pull_key, "body": found}}
@@ -101,23 +117,30 @@ def operations_of(job: ClaimedJob, outcome: Outcome, voice: Voice, *, has_living
     return [_branch(job, outcome, voice), _pull(job, outcome, voice), _assign(job, pull_key), last]
 
 
+def _place(voice: Voice, key: str) -> str:
+    """A made-up word that no model can know; it stands for the number that GitHub will give."""
+    return f"\u27e6{markers.marker(voice.marker_key, key)[5:-4].strip().rsplit(':', 1)[-1]}\u27e7"
+
+
+def _pointer(job: ClaimedJob, voice: Voice) -> Frozen:
+    """The living comment, when the result stands in a comment of its own."""
+    final = key_of(job, "final")
+    place = _place(voice, final)
+    thread = "pull" if job.origin.kind is ThreadKind.PULL_REQUEST else "issues"
+    body = render_answers.pointer(f"{voice.repository_url}/{thread}/{job.origin.number}{place}")
+    payload: Json = {"number": job.origin.number, "body": body, "anchors": {place: final}}
+    payload["comment_key"] = key_of(job, "living")
+    return Frozen(key_of(job, "pointer"), OperationKind.COMMENT_EDIT, payload, sequence=95)
+
+
+def _agent(job: ClaimedJob, outcome: Outcome) -> str:
+    """Who worked; triage may have changed it since the job was claimed."""
+    return outcome.agent_type or job.agent_type
+
+
 def artifacts_of(outcome: Outcome) -> list[Artifact]:
     """What is kept: the words in full, and each changed file with its patch."""
-    words = outcome.analysis or outcome.summary
-    kept = [Artifact(ArtifactType.ANALYSIS, "analysis.md", words)] if words else []
-    return kept + [_code_change(change, outcome.base_sha) for change in outcome.changes]
-
-
-def _code_change(change: FileChange, base_sha: str) -> Artifact:
-    meta: Json = {"baseSha": base_sha, "isNew": change.is_new, "isDeleted": change.content is None}
-    return Artifact(
-        ArtifactType.CODE_CHANGE,
-        change.path,
-        change.content or "",
-        file_path=change.path,
-        diff_patch=change.patch,
-        meta=meta,
-    )
+    return kept.words_of(outcome) + [kept.file_of(change, outcome) for change in outcome.changes]
 
 
 def _end_text(job: ClaimedJob, outcome: Outcome, voice: Voice, *, pull: str | None) -> str:
@@ -126,7 +149,7 @@ def _end_text(job: ClaimedJob, outcome: Outcome, voice: Voice, *, pull: str | No
             cause=outcome.cause,
             sentence=voice.say(job, outcome.sentence),
             done=_done_so_far(outcome),
-            next_step=outcome.next_step,
+            next_step=_next_step(job, outcome),
             job_id=job.id,
         )
     diff = outcome.diff if outcome.cause is not Cause.PULL_REQUEST else None
@@ -134,21 +157,46 @@ def _end_text(job: ClaimedJob, outcome: Outcome, voice: Voice, *, pull: str | No
         diff = None
     return render.result_comment(
         outcome=outcome.cause,
+        agent=_agent(job, outcome),
         requester=job.origin.actor.login,
         sentence=voice.say(job, outcome.sentence),
         summary=voice.say(job, _summary(outcome)),
-        analysis=voice.say(job, outcome.analysis) if outcome.analysis else None,
+        analysis=_answer(job, outcome, voice),
         pull=pull,
         checks=_checks(outcome),
         sandbox_remedy=voice.sandbox_remedy,
         diff=diff,
         job_id=job.id,
-        next_step=outcome.next_step,
+        next_step=_next_step(job, outcome),
     )
+
+
+def _next_step(job: ClaimedJob, outcome: Outcome) -> str:
+    """What to do now, with the command that asks for this job's work again."""
+    command = command_for(job.origin.verb, _agent(job, outcome))
+    return outcome.next_step.replace(COMMAND, f"/agent {command}")
+
+
+def _answer(job: ClaimedJob, outcome: Outcome, voice: Voice) -> str | None:
+    """Everything that was given as an answer, the question first."""
+
+    def say(text: str) -> str:
+        return voice.say(job, text)
+
+    parts = [
+        render_answers.question(outcome.question, say) if outcome.question else "",
+        say(outcome.analysis) if outcome.analysis else "",
+        render_answers.review(outcome.review, say) if outcome.review else "",
+        render_answers.labels(outcome.labels, say),
+        render_answers.duplicate(outcome.duplicate, say) if outcome.duplicate else "",
+    ]
+    return "\n\n".join(part for part in parts if part) or None
 
 
 def _summary(outcome: Outcome) -> str:
     """The model's words on its change; where there is none, its last words."""
+    if outcome.question is not None:
+        return ""
     if outcome.proposal is not None and outcome.changes:
         return outcome.proposal.body
     return "" if outcome.sentence == outcome.summary else outcome.summary

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.domain.effects import LoopResult, Proposal, Stop
+from bot.domain.effects import Duplicate, LoopResult, Proposal, Review, Stop
 from bot.domain.enums import Cause, When
 from bot.domain.values import CommandRecord, FileChange
 from bot.runner.failures import fails, same_failures
 
+COMMAND: Final = "{command}"
+"""In a `next_step`: the command that asks for the same work again; freezing puts it there."""
+_AGAIN: Final = f"`{COMMAND}` tries again from the start."
+_REPLY: Final = "Answer in a reply here, or with `/agent continue <answer>`; the work goes on from there."
+_PREPARED: Final = "These files were prepared and are kept with the job; nothing of them was applied."
 MAX_FILES: Final = 15
 MAX_CHANGED_LINES: Final = 400
 
@@ -36,6 +41,8 @@ class Outcome:
     """The end of a run before anything of it is published.
 
     `sentence` is ours and says why; `summary` and `analysis` are the model's own words, unsanitized.
+    `agent_type` is who worked in the end; empty where nobody came to work. `question` ends the job until a
+    person answers it.
     `has_kept_change`: an earlier end of the same job has stored a change that is not published now.
     `is_quiet`: people know already, so a thread that was told nothing of the job hears nothing now.
     """
@@ -52,6 +59,11 @@ class Outcome:
     steps: int = 0
     cost_usd: float = 0.0
     has_old_failures: bool = field(default=False)
+    agent_type: str = ""
+    question: str | None = None
+    review: Review | None = None
+    labels: tuple[str, ...] = ()
+    duplicate: Duplicate | None = None
     has_kept_change: bool = field(default=False)
     is_quiet: bool = field(default=False)
 
@@ -67,13 +79,22 @@ def decide(
     before: Sequence[CommandRecord],
     after: Sequence[CommandRecord],
     base_sha: str,
+    *,
+    agent_type: str,
 ) -> Outcome:
     """The one outcome of a run.
 
-    A change becomes a pull request only when the loop ended by itself, proposed it, kept to the size
+    An agent of kind `meta` answers: what it wrote is kept as configuration and never becomes a pull request.
+    A change of the others becomes one only when the loop ended by itself, proposed it, kept to the size
     limits, and the verification passes after it, or fails as it did before, or could not run.
     """
-    cause, sentence, next_step = _judge(result, changes, before, after)
+    is_answer = answers(agent_type)
+    if is_answer:
+        before, after = (), ()
+    end = _without_result(result) or (
+        _judge_answer(result, changes, agent_type) if is_answer else _judge(result, changes, before, after)
+    )
+    cause, sentence, next_step = end
     records = [Record(When.BEFORE, record) for record in before]
     records += [Record(When.AFTER, record) for record in after]
     return Outcome(
@@ -89,6 +110,24 @@ def decide(
         steps=result.steps,
         cost_usd=result.cost_usd,
         has_old_failures=fails(after),
+        agent_type=agent_type,
+        question=result.question if cause is Cause.QUESTION_ASKED else None,
+        review=result.review,
+        labels=result.labels,
+        duplicate=result.duplicate,
+    )
+
+
+def answers(agent_type: str) -> bool:
+    """Whether an agent of this type gives an answer alone; nothing of it is verified or proposed."""
+    return agent_type.startswith("meta.")
+
+
+def not_ready(question: str, missing: Sequence[str], *, agent_type: str) -> Outcome:
+    """The end of a job that was asked a question before any work: what is *missing*, in the model's words."""
+    words = "Missing so far:\n\n" + "\n".join(f"- {each}" for each in missing) if missing else None
+    return Outcome(
+        Cause.QUESTION_ASKED, next_step=_REPLY, analysis=words, question=question, agent_type=agent_type
     )
 
 
@@ -97,19 +136,24 @@ def needs_verification(result: LoopResult, changes: Sequence[FileChange]) -> boo
     return bool(changes) and result.stop is Stop.FINISHED and result.proposal is not None
 
 
+def _without_result(result: LoopResult) -> tuple[Cause, str, str] | None:
+    """The end of a loop that did not come to its own end, or that waits for an answer."""
+    if result.stop is not Stop.FINISHED:
+        return _STOP_CAUSES[result.stop], result.summary, _AGAIN
+    return None if result.question is None else (Cause.QUESTION_ASKED, "", _REPLY)
+
+
 def _judge(
     result: LoopResult,
     changes: Sequence[FileChange],
     before: Sequence[CommandRecord],
     after: Sequence[CommandRecord],
 ) -> tuple[Cause, str, str]:
-    if result.stop is not Stop.FINISHED:
-        return _STOP_CAUSES[result.stop], result.summary, "`/agent fix` tries again from the start."
     if not changes:
         return Cause.NO_CHANGE_NEEDED, "", ""
     if result.proposal is None:
         sentence = "Files were changed, but no change was proposed; here is the diff."
-        return Cause.ANSWERED, sentence, "`/agent fix` asks for a change."
+        return Cause.ANSWERED, sentence, f"`{COMMAND}` asks for a change."
     lines = sum(change.added_lines + change.removed_lines for change in changes)
     if len(changes) > MAX_FILES or lines > MAX_CHANGED_LINES:
         sentence = (
@@ -119,5 +163,15 @@ def _judge(
         return Cause.ANSWERED, sentence, "Split the request into smaller ones."
     if fails(after) and not same_failures(before, after):
         sentence = "The verification fails with this change, so no pull request was opened; the diff is kept."
-        return Cause.VERIFY_FAILED, sentence, "Say more about the problem and use `/agent fix` again."
+        return Cause.VERIFY_FAILED, sentence, f"Say more about the problem and use `{COMMAND}` again."
     return Cause.PULL_REQUEST, "", "Review the draft; push to its branch or close it as you like."
+
+
+def _judge_answer(
+    result: LoopResult, changes: Sequence[FileChange], agent_type: str
+) -> tuple[Cause, str, str]:
+    """The same for an agent that only answers."""
+    if result.review is not None:
+        return Cause.REVIEW_POSTED, "", ""
+    next_step = "`/agent fix` makes the change." if agent_type == "meta.plan" else ""
+    return Cause.ANSWERED, _PREPARED if changes else "", next_step

@@ -171,7 +171,7 @@ class Work:
         changes = await host.changes()
         is_proposed = needs_verification(result, changes)
         after = await self._verify(job, base, host, When.AFTER) if is_proposed else []
-        return decide(result, changes, before, after, base.sha)
+        return decide(result, changes, before, after, base.sha, agent_type=job.agent_type)
 
     def _record(self, job: ClaimedJob, base: Base, definition: Definition) -> JobRecord:
         info, limits = prices.resolve(job.model), definition.limits

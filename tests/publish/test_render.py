@@ -28,6 +28,7 @@ BEFORE_AND_AFTER = [_check(When.BEFORE, 1), _check(When.AFTER, 0)]
 def _result(**more: object) -> str:
     facts: dict[str, object] = {
         "outcome": Cause.PULL_REQUEST,
+        "agent": "code.fix",
         "requester": "maria",
         "sentence": "",
         "summary": "The parser dropped the last line; it keeps it now.",

@@ -1,19 +1,24 @@
 """What a run came to, by facts alone."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from bot.domain.effects import LoopResult, Proposal, Stop
+from bot.domain.effects import Duplicate, LoopResult, Proposal, Review, Stop
 from bot.domain.enums import Cause, Tier, When
 from bot.domain.values import CommandRecord, FileChange
-from bot.runner.outcome import MAX_CHANGED_LINES, MAX_FILES, decide, needs_verification
+from bot.runner import outcome as outcomes
+from bot.runner.outcome import MAX_CHANGED_LINES, MAX_FILES, needs_verification, not_ready
 
 PROPOSAL = Proposal("Let the dog bark", "It meowed.")
 FINISHED = LoopResult(Stop.FINISHED, PROPOSAL, None, "The dog barks.", steps=3, cost_usd=0.25)
 CHANGE = FileChange(
     "dog.py", "woof", is_new=False, is_executable=False, patch="+woof\n", added_lines=1, removed_lines=1
 )
+
+
+decide = partial(outcomes.decide, agent_type="code.fix")
 
 
 def ran(exit_code: int | None, output: str = "", command: str = "test") -> CommandRecord:
@@ -137,3 +142,50 @@ def test_the_records_say_when_they_were_made() -> None:
     ]
     assert (outcome.base_sha, outcome.steps, outcome.cost_usd) == ("c0ffee", 3, 0.25)
     assert outcome.has_old_failures is False
+
+
+# ── agents that answer, and questions ────────────────────────────────────────────────────────────
+ANSWER = LoopResult(Stop.FINISHED, None, "It is rounded in money.py:7.", "Found it.", 3, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("agent", "result", "cause"),
+    [
+        ("meta.research", ANSWER, Cause.ANSWERED),
+        ("meta.plan", ANSWER, Cause.ANSWERED),
+        ("meta.deployment", ANSWER, Cause.ANSWERED),
+        ("meta.review", replace(ANSWER, analysis=None, review=Review("All well.")), Cause.REVIEW_POSTED),
+        ("meta.triage", replace(ANSWER, analysis=None, labels=("bug",)), Cause.ANSWERED),
+        ("meta.research", replace(ANSWER, stop=Stop.COST), Cause.BUDGET),
+        ("meta.research", replace(ANSWER, question="Which?"), Cause.QUESTION_ASKED),
+        ("code.fix", replace(FINISHED, question="Which?"), Cause.QUESTION_ASKED),
+        ("code.fix", replace(FINISHED, question="Which?", stop=Stop.DEADLINE), Cause.DEADLINE),
+        ("docs.write", FINISHED, Cause.PULL_REQUEST),
+    ],
+)
+def test_the_agent_decides_what_an_end_can_be(agent: str, result: LoopResult, cause: Cause) -> None:
+    found = outcomes.decide(result, [CHANGE], [ran(0)], [ran(0)], "c0ffee", agent_type=agent)
+    assert (found.cause, found.agent_type) == (cause, agent)
+    assert (found.question is not None) is (cause is Cause.QUESTION_ASKED)
+    assert bool(found.records) is not agent.startswith("meta.")
+
+
+@pytest.mark.parametrize("stop", list(Stop))
+def test_an_agent_that_answers_never_opens_a_pull_request(stop: Stop) -> None:
+    hostile = replace(FINISHED, stop=stop)
+    found = outcomes.decide(hostile, [CHANGE], [], [], "c0ffee", agent_type="meta.research")
+    assert found.cause is not Cause.PULL_REQUEST
+
+
+def test_all_that_was_given_is_in_the_outcome() -> None:
+    result = replace(ANSWER, review=Review("r"), labels=("bug",), duplicate=Duplicate(3, "same"))
+    found = outcomes.decide(result, [], [], [], "c0ffee", agent_type="meta.review")
+    assert (found.review, found.labels, found.duplicate) == (Review("r"), ("bug",), Duplicate(3, "same"))
+
+
+def test_a_job_that_cannot_begin_ends_with_its_question() -> None:
+    found = not_ready("Which currency?", ["the currency", "the country"], agent_type="code.fix")
+    assert (found.cause, found.question, found.changes) == (Cause.QUESTION_ASKED, "Which currency?", ())
+    assert found.analysis == "Missing so far:\n\n- the currency\n- the country"
+    assert "/agent continue" in found.next_step
+    assert not_ready("Which?", [], agent_type="code.fix").analysis is None
