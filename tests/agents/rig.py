@@ -72,6 +72,9 @@ class DictToolHost:
             FileChange(path, self.files[path], path not in self._before, False, "", 1, 1) for path in paths
         ]
 
+    async def survey(self, max_chars: int) -> str:
+        return ""
+
     async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
         raise AssertionError("the loop never prepares")
 
@@ -146,6 +149,7 @@ class MemoryRecord:
         place = [(kind, number) for kind, number, _ in self.rows]
         if (row.kind.value, row.number) in place:
             del self.rows[place.index((row.kind.value, row.number)) :]
+            self.changes = {at: tree for at, tree in self.changes.items() if at <= len(self.rows) + 1}
         self.rows.append((row.kind.value, row.number, orjson.dumps(row.content)))
         if row.changes is not None:
             self.changes[len(self.rows)] = list(row.changes)
@@ -214,19 +218,22 @@ class MemoryRecord:
 
 
 class WatchedModel:
-    """The model under test, with every request kept; `before` runs ahead of each."""
+    """The model under test, with every request kept; `before` and `after` run around each."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.requests: list[ModelRequest] = []
         self.timeouts: list[float] = []
         self.before: Callable[[], None] = lambda: None
+        self.after: Callable[[], None] = lambda: None
 
     async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
         self.requests.append(request)
         self.timeouts.append(timeout_seconds)
         self.before()
-        return await self.model.complete(request, timeout_seconds=timeout_seconds)
+        reply = await self.model.complete(request, timeout_seconds=timeout_seconds)
+        self.after()
+        return reply
 
 
 def definition(**limits: Any) -> Definition:
