@@ -29,6 +29,7 @@ from bot.intake.gate import PermissionGate
 from bot.intake.inbox import Inbox
 from bot.intake.installations import Installations
 from bot.llm.client import AnthropicModel
+from bot.llm.providers import Provider
 from bot.process import Doorbell
 from bot.publish import render
 from bot.publish.drafts import Hand
@@ -173,7 +174,13 @@ def _upkeep(parts: Parts, worker_id: str) -> ChoreRunner:
 
 def _model(settings: Settings) -> AnthropicModel:
     key = settings.anthropic_api_key
-    return AnthropicModel(key.reveal() if key else "", settings.anthropic_base_url)
+    place = settings.anthropic_region, settings.anthropic_project, settings.anthropic_resource
+    return AnthropicModel(
+        key.reveal() if key else "",
+        settings.anthropic_base_url,
+        provider=Provider(settings.anthropic_provider, *place) if settings.agent_enabled else Provider(),
+        idle_timeout_seconds=settings.anthropic_idle_seconds,
+    )
 
 
 def _dispatcher(parts: Parts) -> Dispatcher:

@@ -14,6 +14,8 @@ from typing import Any
 from bot.config_database import default_database_url, masked_url
 from bot.config_forms import BadValue, Option, Secret
 from bot.config_options import SETTINGS
+from bot.config_provider import KEYLESS
+from bot.config_provider import problems as provider_problems
 from bot.config_queue import upstash_url
 from bot.domain.budget import BudgetKind, Budgets
 from bot.errors import ConfigError, Problem
@@ -70,6 +72,11 @@ class Settings:
     port: int = 8000
     anthropic_api_key: Secret | None = None
     anthropic_base_url: str | None = None
+    anthropic_provider: str = "anthropic"
+    anthropic_region: str = ""
+    anthropic_project: str = ""
+    anthropic_resource: str = ""
+    anthropic_idle_seconds: float = 90.0
     agent_enabled: bool = True
     agent_debug: bool = False
     agent_max_concurrency: int = 5
@@ -255,10 +262,11 @@ def _missing(values: Mapping[str, Any], role: Role) -> list[Problem]:
         wanted += ["GITHUB_APP_ID", "GITHUB_PRIVATE_KEY"]
     if role in {Role.WEB, Role.ALL} and not values.get("is_pulling", False):
         wanted += ["GITHUB_WEBHOOK_SECRET"]
-    if role in {Role.WORKER, Role.ALL} and values.get("agent_enabled", True):
+    is_keyless = values.get("anthropic_provider") in KEYLESS
+    if role in {Role.WORKER, Role.ALL} and values.get("agent_enabled", True) and not is_keyless:
         wanted += ["ANTHROPIC_API_KEY"]
     have = {option.name for option in SETTINGS if option.field in values}
-    return [
+    return provider_problems(values) + [
         Problem(name, f"it is not set, and {_NEEDS[name]}", _REMEDIES[name])
         for name in wanted
         if name not in have

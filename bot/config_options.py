@@ -4,6 +4,7 @@ from bot.config_database import database_url
 from bot.config_forms import Option, base_url, directory, model_name, seconds, secret, switch, whole
 from bot.config_keys import private_keys, webhook_secrets
 from bot.config_money import BUDGET_OPTIONS, MODEL_OPTIONS
+from bot.config_provider import PROVIDER_OPTIONS
 from bot.config_queue import redis_url
 
 _MAX_PORT = 65_535
@@ -244,6 +245,7 @@ TIMING_OPTIONS = (
 SETTINGS: tuple[Option, ...] = (
     *GITHUB_OPTIONS,
     *AGENT_OPTIONS,
+    *PROVIDER_OPTIONS,
     *MODEL_OPTIONS,
     *BUDGET_OPTIONS,
     *SERVICE_OPTIONS,

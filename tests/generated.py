@@ -9,6 +9,7 @@ from typing import TypeAlias
 from bot.config import SETTINGS, Option
 from bot.config_money import BUDGET_OPTIONS, MODEL_OPTIONS
 from bot.config_options import AGENT_OPTIONS, GITHUB_OPTIONS, SERVICE_OPTIONS, TIMING_OPTIONS
+from bot.config_provider import PROVIDER_OPTIONS
 from bot.domain.commands import COMMANDS
 from bot.domain.states import ISSUE_EDGES, JOB_EDGES, By
 from bot.web.metrics_table import METRICS
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 _GROUPS = {
     "GitHub": GITHUB_OPTIONS,
     "The agent": AGENT_OPTIONS,
+    "The model's provider": PROVIDER_OPTIONS,
     "Models": MODEL_OPTIONS,
     "Budgets": BUDGET_OPTIONS,
     "The service": SERVICE_OPTIONS,
