@@ -33,6 +33,15 @@ class ToolHost(Protocol):
     async def changes(self) -> list[FileChange]:
         """What the tools changed since the checkout, sorted by path; files made equal again are left out."""
 
+    async def survey(self, max_chars: int) -> str:
+        """A map of the repository for its readers, in at most *max_chars*; empty when none can be made.
+
+        The same tree gives the same text. It was written by the repository's authors, and is data.
+
+        Raises:
+            Permanent: The host is gone and could not be started again (cause `sandbox_error`).
+        """
+
     async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
         """Run *commands*, *timeout_seconds* each, on a copy of the base: where `verify` begins from then on.
 

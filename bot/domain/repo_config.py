@@ -7,20 +7,21 @@ from itertools import chain
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from bot.domain.globs import glob_pattern
 from bot.domain.values import RepositoryConfig
 
 MAX_BYTES = 65_536
 MAX_COMMANDS = 10
 MAX_COMMAND_CHARS = 500
+MAX_EXCLUDED = 50
+MAX_GLOB_CHARS = 200
 _MAX_EVENTS = 4_000
 _MAX_DEPTH = 12
 _MAX_PROBLEMS = 20
 _MAX_SHOWN_CHARS = 80
 _URL = re.compile(r"(?:https?|ftps?|ssh|git|wss?)://", re.IGNORECASE)
 # Keys that belong to the file and are read elsewhere, or later; they are no mistake.
-LATER_KEYS = frozenset(
-    {"bots", "exclude", "labels", "limits", "prefix", "prepare", "publish", "review", "roles", "triage"}
-)
+LATER_KEYS = frozenset({"bots", "labels", "limits", "prefix", "publish", "review", "roles", "triage"})
 _TEXT = "tag:yaml.org,2002:str"
 _NOTHING = "tag:yaml.org,2002:null"
 
@@ -33,7 +34,8 @@ def parse(text: bytes | None) -> RepositoryConfig:
     """Read the file; None is a repository without one. Never raises.
 
     Each mistake becomes one line in `problems`; what is faulty falls back to its default (for
-    `verify` as a whole, since half a verification would mislead), the rest stands.
+    `verify` and `prepare` as a whole, since half of one would mislead), the rest stands: of `exclude`
+    each glob that can be read.
     """
     if text is None:
         return RepositoryConfig()
@@ -43,8 +45,9 @@ def parse(text: bytes | None) -> RepositoryConfig:
         return RepositoryConfig(problems=(str(refused),))
     if root is None:
         return RepositoryConfig()
-    verify, problems = _read(root)
-    return RepositoryConfig(verify=verify, problems=tuple(problems[:_MAX_PROBLEMS]))
+    seen, problems = _read(root)
+    values = {name: _value(name, node, problems) for name, node in seen.items() if name in _READERS}
+    return RepositoryConfig(**values, problems=tuple(problems[:_MAX_PROBLEMS]))
 
 
 def _compose(raw: bytes) -> MappingNode | None:
@@ -84,8 +87,8 @@ def _in_words(error: yaml.YAMLError) -> str:
     return f"line {error.problem_mark.line + 1}: {_shown(error.problem or 'no YAML')}"
 
 
-def _read(root: MappingNode) -> tuple[tuple[str, ...], list[str]]:
-    """The verification commands and all problems of the top level."""
+def _read(root: MappingNode) -> tuple[dict[str, Node], list[str]]:
+    """The first node of each known key, and the problems of the top level."""
     problems: list[str] = []
     seen: dict[str, Node] = {}
     for key, value in root.value:
@@ -98,39 +101,88 @@ def _read(root: MappingNode) -> tuple[tuple[str, ...], list[str]]:
             problems.append(f"{_line(key)}: `{name}` stands there twice; the first one counts")
         else:
             seen[name] = value
-    if "verify" not in seen:
-        return (), problems
+    return seen, problems
+
+
+def _value(name: str, node: Node, problems: list[str]) -> tuple[str, ...]:
+    """What *node* says for *name*; what is wrong with it joins *problems*."""
     try:
-        return _READERS["verify"](seen["verify"]), problems
+        return _READERS[name](name, node, problems)
     except _Refused as refused:
-        return (), [*problems, str(refused)]
-
-
-def _verify(node: Node) -> tuple[str, ...]:
-    """`verify`: one command, or a list of at most `MAX_COMMANDS`."""
-    if node.tag == _NOTHING:
+        problems.append(str(refused))
         return ()
-    items = node.value if isinstance(node, SequenceNode) else [node]
-    if len(items) > MAX_COMMANDS:
-        raise _Refused(f"{_line(node)}: `verify` may hold at most {MAX_COMMANDS} commands")
-    return tuple(_command(item) for item in items)
 
 
-def _command(node: Node) -> str:
+def _items(name: str, node: Node, most: int, kind: str) -> list[Node]:
+    """One value, or a list of at most *most*."""
+    if node.tag == _NOTHING:
+        return []
+    items = list(node.value) if isinstance(node, SequenceNode) else [node]
+    if len(items) > most:
+        raise _Refused(f"{_line(node)}: `{name}` may hold at most {most} {kind}")
+    return items
+
+
+def _commands(name: str, node: Node, _problems: list[str]) -> tuple[str, ...]:
+    """`verify`, `prepare`: one command, or a list of at most `MAX_COMMANDS`."""
+    return tuple(_command(name, item) for item in _items(name, node, MAX_COMMANDS, "commands"))
+
+
+def _command(name: str, node: Node) -> str:
     """One command: text in one line."""
-    if not isinstance(node, ScalarNode) or node.tag != _TEXT:
-        raise _Refused(f"{_line(node)}: a `verify` command must be text; put it in quotes")
-    command = str(node.value).strip()
+    command = _text(node, f"a `{name}` command")
     if not command or len(command) > MAX_COMMAND_CHARS:
-        raise _Refused(f"{_line(node)}: a `verify` command must have 1 to {MAX_COMMAND_CHARS} characters")
+        raise _Refused(f"{_line(node)}: a `{name}` command must have 1 to {MAX_COMMAND_CHARS} characters")
     if any(not (char.isprintable() or char == "\t") for char in command):
-        raise _Refused(f"{_line(node)}: a `verify` command must be one line; use a list for several")
+        raise _Refused(f"{_line(node)}: a `{name}` command must be one line; use a list for several")
     if _URL.search(command):
-        raise _Refused(f"{_line(node)}: URLs are not allowed; a `verify` command has no network")
+        raise _Refused(f"{_line(node)}: URLs are not allowed; a `{name}` command has no network")
     return command
 
 
-_READERS: Mapping[str, Callable[[Node], tuple[str, ...]]] = {"verify": _verify}
+def _globs(name: str, node: Node, problems: list[str]) -> tuple[str, ...]:
+    """`exclude`: one glob, or a list of at most `MAX_EXCLUDED`; a faulty one alone falls away."""
+    globs: list[str] = []
+    items = _items(name, node, _MAX_EVENTS, "globs")
+    if len(items) > MAX_EXCLUDED:
+        problems.append(
+            f"{_line(node)}: `{name}` may hold at most {MAX_EXCLUDED} globs; the first ones count"
+        )
+    for item in items[:MAX_EXCLUDED]:
+        try:
+            globs.append(_glob(name, item))
+        except _Refused as refused:
+            problems.append(str(refused))
+    return tuple(globs)
+
+
+def _glob(name: str, node: Node) -> str:
+    """One glob of relative paths."""
+    glob = _text(node, f"a glob of `{name}`")
+    if not glob.strip("/") or len(glob) > MAX_GLOB_CHARS or not glob.isprintable():
+        raise _Refused(
+            f"{_line(node)}: a glob of `{name}` must have 1 to {MAX_GLOB_CHARS} printable characters"
+        )
+    if glob.startswith("!") or ".." in glob.split("/"):
+        raise _Refused(f"{_line(node)}: a glob of `{name}` must not begin with `!` or hold `..`")
+    try:
+        glob_pattern(glob.casefold())
+    except ValueError:
+        raise _Refused(f"{_line(node)}: a glob of `{name}` is not well formed") from None
+    return glob
+
+
+def _text(node: Node, what: str) -> str:
+    if not isinstance(node, ScalarNode) or node.tag != _TEXT:
+        raise _Refused(f"{_line(node)}: {what} must be text; put it in quotes")
+    return str(node.value).strip()
+
+
+_READERS: Mapping[str, Callable[[str, Node, list[str]], tuple[str, ...]]] = {
+    "verify": _commands,
+    "prepare": _commands,
+    "exclude": _globs,
+}
 
 
 def _scalars(node: Node) -> Iterator[ScalarNode]:

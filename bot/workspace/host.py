@@ -54,6 +54,8 @@ class ProcessToolHost:
 
     max_command_seconds = 600.0
     """The longest that a command may run, whoever asks for it."""
+    options: Json | None = None
+    """What its file server is told at each start: see `toolhost.server.FileServer.configure`."""
 
     def __init__(
         self, job: Path, status: SandboxStatus, bwrap: str | None, toolchains: tuple[str, ...] = ()
@@ -160,6 +162,14 @@ class ProcessToolHost:
     def _no_sandbox(self) -> str:
         return self._status.reason or "no sandbox is available"
 
+    async def survey(self, max_chars: int) -> str:
+        """The map of the repository; see `bot.domain.ports.ToolHost.survey`."""
+        try:
+            answer = await self._ask({"op": "map", "max_chars": max_chars}, CHANGES_TIMEOUT_SECONDS)
+        except (TimeoutError, _Gone):
+            return ""
+        return str(answer.get("text", ""))
+
     async def close(self) -> None:
         """End the process and everything in it; the second time does nothing."""
         self._is_closed = True
@@ -187,7 +197,7 @@ class ProcessToolHost:
         self._starts_left -= 1
         self._process = await _spawn(self._job, self._bwrap, self._toolchains)
         try:
-            self.ready = await asyncio.wait_for(_read(self._process), START_TIMEOUT_SECONDS)
+            self.ready = await asyncio.wait_for(_greeted(self._process, self.options), START_TIMEOUT_SECONDS)
         except (TimeoutError, _Gone):
             self.ready = {"failed": "it said nothing"}
         if "failed" in self.ready:
@@ -234,6 +244,14 @@ def _make_originals(directory: Path) -> None:
     directory.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
         os.chown(directory, files_uid(), files_uid())
+
+
+async def _greeted(process: asyncio.subprocess.Process, options: Json | None) -> Json:
+    """What *process* says of itself, once it has taken the *options*; `failed` when it does not."""
+    ready = await _read(process)
+    if options is None or "failed" in ready:
+        return ready
+    return ready | await _exchange(process, {"op": "configure", "options": options})
 
 
 async def _exchange(process: asyncio.subprocess.Process, request: Json) -> Json:

@@ -131,6 +131,10 @@ class FusedHost:
         self.fuse.pass_through("before the diff")
         return await self.host.changes()
 
+    async def survey(self, max_chars: int) -> str:
+        self.fuse.pass_through("before the map")
+        return await self.host.survey(max_chars)
+
     async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
         self.fuse.pass_through("before the preparation")
         records = await self.host.prepare(commands, timeout_seconds=timeout_seconds)

@@ -31,11 +31,51 @@ from bot.domain.values import RepositoryConfig
         ("", ()),
         ("# nothing yet\n", ()),
         ("---\n", ()),
-        ("prepare: make deps\nexclude: ['*.pem']\n", ()),
     ],
 )
 def test_a_sound_file_is_read_without_a_problem(text: str, commands: tuple[str, ...]) -> None:
     assert parse(text.encode()) == RepositoryConfig(verify=commands)
+
+
+def test_preparation_and_exclusion_are_read_like_verification() -> None:
+    text = "prepare: make deps\nverify: make\nexclude:\n- '*.pem'\n- /private/\n- 'docs/**/[a-c]?.md'\n"
+    assert parse(text.encode()) == RepositoryConfig(
+        verify=("make",), prepare=("make deps",), exclude=("*.pem", "/private/", "docs/**/[a-c]?.md")
+    )
+    assert parse(b"exclude: secrets\nprepare:").exclude == ("secrets",)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("exclude: [a, 7, b]", "line 1: a glob of `exclude` must be text; put it in quotes"),
+        ("exclude: [a, [c], b]", "line 1: a glob of `exclude` must be text; put it in quotes"),
+        ("exclude: [a, '/', b]", "line 1: a glob of `exclude` must have 1 to 200 printable characters"),
+        (
+            f"exclude: [a, {'x' * 201}, b]",
+            "line 1: a glob of `exclude` must have 1 to 200 printable characters",
+        ),
+        ('exclude: [a, "x\\ny", b]', "line 1: a glob of `exclude` must have 1 to 200 printable characters"),
+        ("exclude: [a, '!x', b]", "line 1: a glob of `exclude` must not begin with `!` or hold `..`"),
+        ("exclude: [a, x/../y, b]", "line 1: a glob of `exclude` must not begin with `!` or hold `..`"),
+        ("exclude: [a, '[z-a]', b]", "line 1: a glob of `exclude` is not well formed"),
+    ],
+)
+def test_a_faulty_glob_falls_away_alone_since_the_others_still_hide(text: str, problem: str) -> None:
+    assert parse(text.encode()) == RepositoryConfig(exclude=("a", "b"), problems=(problem,))
+
+
+def test_too_many_globs_are_cut_and_said() -> None:
+    found = parse(f"exclude: [{', '.join(f'g{n}' for n in range(51))}]".encode())
+    assert found.exclude == tuple(f"g{n}" for n in range(50))
+    assert found.problems == ("line 1: `exclude` may hold at most 50 globs; the first ones count",)
+
+
+def test_a_faulty_preparation_is_none_and_leaves_the_rest() -> None:
+    found = parse(b"prepare: [a, 7]\nverify: b\n")
+    assert found == RepositoryConfig(
+        verify=("b",), problems=("line 1: a `prepare` command must be text; put it in quotes",)
+    )
 
 
 def test_a_repository_without_the_file_has_the_defaults() -> None:

@@ -131,6 +131,9 @@ class DictHost:
         removed = sum(line.startswith("-") for line in lines[2:])
         return FileChange(path, new, old is None, False, "".join(lines), added, removed)
 
+    async def survey(self, max_chars: int) -> str:
+        return ""
+
     async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
         assert timeout_seconds > 0
         return [CommandRecord(command, 0, 12, "", self._space.tier) for command in commands]

@@ -1,48 +1,42 @@
-"""Globs for whole paths, as people write them for search_files, `glob` and `exclude:`."""
+"""Globs as the tools take them, and the paths that the repository's configuration keeps from the model."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 
+from bot.domain import globs
 from bot.workspace.toolhost.beneath import Trouble
-
-_PIECES = re.compile(r"(?:\*\*/)+|\*\*+|\*|\?|\[[!^]?\]?[^\]/]*\]|.", re.DOTALL)
 
 
 def glob_pattern(glob: str, *, is_from_root: bool = False) -> re.Pattern[str]:
-    """The pattern of *glob* for whole paths: `*` and `?` stay within a component, `**/` crosses them.
-
-    A glob without a slash matches the last component at any depth, unless it *is_from_root*.
+    """As `bot.domain.globs.glob_pattern`.
 
     Raises:
         Trouble: A bracket is wrong.
     """
-    text = glob.removeprefix("./")
-    if "/" not in text and not is_from_root:
-        text = "**/" + text
     try:
-        return re.compile("".join(_translated(piece) for piece in _PIECES.findall(text)), re.DOTALL)
-    except re.error:
-        raise Trouble(f"The glob {glob!r} is not well formed.") from None
+        return globs.glob_pattern(glob, is_from_root=is_from_root)
+    except ValueError as error:
+        raise Trouble(str(error)) from None
 
 
 class Exclusion:
     """The paths that the repository's configuration keeps from the model."""
 
-    def __init__(self, globs: Iterable[str] = ()) -> None:
-        """Cover what one of *globs* matches and everything below it; case and width do not matter.
+    def __init__(self, wanted: Iterable[str] = ()) -> None:
+        """Cover what one of the globs *wanted* matches and everything below it; case does not matter.
 
         A leading slash ties a glob to the root, a closing one is left out.
 
         Raises:
             Trouble: A glob is not well formed; nothing is covered by half a list.
         """
-        wanted = [_folded(glob.strip()) for glob in globs]
-        self._patterns = tuple(_excluding(glob) for glob in wanted if glob.strip("/"))
+        folded = [_folded(glob.strip()) for glob in wanted]
+        self._patterns = tuple(_excluding(glob) for glob in folded if glob.strip("/"))
 
     def __call__(self, parts: tuple[str, ...]) -> bool:
         """Whether *parts*, or a directory on the way to it, is covered."""
-        if not self._patterns:
+        if not self._patterns or not parts:
             return False
         folded = _folded("/".join(parts)).split("/")
         ways = ("/".join(folded[:length]) for length in range(1, len(folded) + 1))
@@ -54,16 +48,5 @@ def _excluding(glob: str) -> re.Pattern[str]:
 
 
 def _folded(text: str) -> str:
+    """*text* as a file system that minds neither case nor form would compare it."""
     return unicodedata.normalize("NFKC", text).casefold()
-
-
-def _translated(piece: str) -> str:
-    known = {"*": r"[^/]*", "?": r"[^/]"}
-    if piece in known:
-        return known[piece]
-    if piece.startswith("**"):
-        return r"(?:[^/]+/)*" if piece.endswith("/") else r".*"
-    if len(piece) > 1:
-        inside = piece[1:-1].replace("\\", r"\\").replace("[", r"\[")
-        return f"[{'^' + inside[1:] if inside[0] in '!^' else inside}]"
-    return re.escape(piece)

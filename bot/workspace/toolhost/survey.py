@@ -4,6 +4,7 @@ The idea is Aider's repository map (https://aider.chat/docs/repomap.html), by co
 The same tree gives the same bytes.
 """
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -15,13 +16,17 @@ from bot.workspace.toolhost.languages import CODE_SUFFIXES, definitions_of, suff
 from bot.workspace.toolhost.reading import shown
 
 MAX_CHARS: Final = 60_000
-MAX_LOOKED_AT_BYTES: Final = 24 * 1024 * 1024
-MIN_OF_A_FILE_BYTES: Final = 4 * 1024
+MAX_LOOKED_AT_BYTES: Final = 16 * 1024 * 1024
+MIN_OF_A_FILE_BYTES: Final = 2 * 1024
 _DIRECTORIES_SHARE: Final = 0.4
 _MAX_DEPTH: Final = 4
 _MAX_NAMES_OF_A_FILE: Final = 6
 _MAX_DEFINERS: Final = 4
 """A name that more files define says little about any of them."""
+_LONG_WORD_CHARS: Final = 9
+_TESTS: Final = re.compile(
+    r"(?i)(?:^|[/._-])(?:tests?|specs?|__tests__|fixtures|vendor|node_modules)(?:[/._-]|$)"
+)
 _WORD: Final = re.compile(rb"[A-Za-z_]\w{3,60}")
 
 
@@ -64,11 +69,19 @@ def _definition_lines(corpus: Corpus, file_count: int) -> list[str]:
         for definition in definitions:
             others = mentions[definition.name] - definers[definition.name]
             if others > 0 and definers[definition.name] <= _MAX_DEFINERS:
-                scores[path].append((others / definers[definition.name], definition))
+                weight = _weight(path, definition.name) / definers[definition.name]
+                scores[path].append((weight * math.sqrt(others), definition))
     best = {path: _best(found) for path, found in scores.items()}
     order = sorted(best, key=lambda path: (-sum(score for score, _ in best[path]), path))
     lines = [f"{path}: " + ", ".join(f"{d.name} {d.number}" for d in _in_order(best[path])) for path in order]
     return ["Definitions that other files use most (name and line):", *lines] if lines else []
+
+
+def _weight(path: str, name: str) -> float:
+    """How much a mention says: little for plain words and private names, less for tests."""
+    is_plain = len(name) < _LONG_WORD_CHARS and name.islower() and "_" not in name
+    weight = 0.1 if is_plain or name.startswith("_") else 1.0
+    return weight * (0.2 if _TESTS.search(path) else 1.0)
 
 
 def _looked_at(corpus: Corpus, file_count: int) -> tuple[dict[str, list[_Definition]], Counter[str]]:
