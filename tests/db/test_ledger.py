@@ -166,6 +166,24 @@ async def test_a_budget_begins_anew_with_the_day_or_the_month_of_utc(
         await reserve(database, job, 1, limits, now=later)
 
 
+@pytest.mark.parametrize("days", [0, 1])
+async def test_a_call_in_the_first_instant_of_a_day_or_month_counts_once(
+    database: Database, days: int
+) -> None:
+    job = await start_job(database, await make_tenant(database))
+    first = datetime(2026, 12, 1, tzinfo=UTC)
+    await reserve(database, job, 60, now=first)
+    await reserve(database, job, 10, now=first + timedelta(days=days))
+    limits = Budgets(organization_month=100)
+    now = first + timedelta(days=days, hours=1)
+    async with database.read() as connection:
+        scope = Scope(job.organization_id)
+        found = await ledger.standing(
+            scope, connection, actor_id=7, repository_id=100, limits=limits, now=now
+        )
+    assert found.lines[0].spent_micro_usd == 70
+
+
 async def test_the_breaker_counts_everybodys_last_minute_and_lets_the_job_wait(database: Database) -> None:
     job = await start_job(database, await make_tenant(database))
     other = await start_job(database, await make_tenant(database, 2, 200))
