@@ -70,7 +70,8 @@ def parameters(request: ModelRequest, missing: frozenset[str]) -> dict[str, Any]
         words = _IN_WORDS + orjson.dumps(request.output_schema).decode()
         system = [*system, {"type": "text", "text": words}]
     elif request.output_schema is not None:
-        parameters["output_config"] = {"format": {"type": "json_schema", "schema": request.output_schema}}
+        schema = _strict(request.output_schema)
+        parameters["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     if system:
         parameters["system"] = system
     if request.tools:
@@ -78,6 +79,13 @@ def parameters(request: ModelRequest, missing: frozenset[str]) -> dict[str, Any]
     if STREAM not in missing:
         parameters["stream"] = True
     return _without_marks(parameters) if CACHE in missing else parameters
+
+
+def _strict(schema: Json) -> Json:
+    """The schema as structured output takes it: what it does not know (bounds) stands in descriptions."""
+    import anthropic
+
+    return anthropic.transform_schema(schema)
 
 
 def _uses(body: Json, name: str) -> bool:

@@ -63,9 +63,22 @@ async def test_all_of_them_are_used_where_they_are(model: AnthropicModel, server
     reply = await ask(model, **EVERYTHING)
     assert reply.content[0]["text"] == '{"type": "BUG"}'
     assert sent(server) == [(200, set(NAMES))]
-    assert server.requests[0]["body"]["output_config"] == {
-        "format": {"type": "json_schema", "schema": SCHEMA}
-    }
+    form = server.requests[0]["body"]["output_config"]["format"]
+    assert (form["type"], form["schema"]["required"]) == ("json_schema", ["type"])
+    assert form["schema"]["additionalProperties"] is False
+
+
+async def test_bounds_that_structured_output_does_not_know_become_words(
+    model: AnthropicModel, server: ModelServer
+) -> None:
+    play(server)
+    bounded = {**SCHEMA, "properties": {"type": {"type": "integer", "minimum": 1, "maximum": 10}}}
+    await ask(model, output_schema=bounded)
+    (record,) = server.requests
+    sent_schema = record["body"]["output_config"]["format"]["schema"]
+    described = {"type": "integer", "description": "{minimum: 1, maximum: 10}"}
+    assert sent_schema["properties"]["type"] == described
+    assert bounded["properties"]["type"] == {"type": "integer", "minimum": 1, "maximum": 10}
 
 
 @pytest.mark.parametrize("name", NAMES)
