@@ -23,6 +23,9 @@ OLDEST_BWRAP = (0, 8)
 """The first release with `--size`; `--perms` and `--json-status-fd` are older."""
 
 MAX_MEMORY_BYTES = 4 * 1024**3
+"""Of everything in a sandbox together."""
+MAX_ADDRESS_SPACE_BYTES = 4 * 1024**3
+"""Of one process, where no control group counts memory."""
 MAX_FILE_BYTES = 1024**3
 TEMPORARY_PLACES = (
     ("/dev/shm", 512 * 1024**2),  # noqa: S108 - places inside the sandbox
@@ -85,7 +88,7 @@ def sandbox_uid() -> int:
 
 
 def command_line(
-    launcher: Launcher, work: Path, home: Path, command: str, *, seconds: float, descriptors: Descriptors
+    launcher: Launcher, work: Path, home: Path, command: str, *, limits: list[str], descriptors: Descriptors
 ) -> list[str]:
     """The whole argument list that runs `/bin/sh -c` *command*; it may change *work* and *home*, its HOME."""
     return [
@@ -106,7 +109,7 @@ def command_line(
         *_capabilities(),
         *("/bin/sh", "-c", _FIRST_PROCESS, "sh"),
         *_drop(),
-        *_limits(seconds),
+        *limits,
         *("/bin/sh", "-c", "--", command),
     ]
 
@@ -212,12 +215,14 @@ def _drop() -> list[str]:
     return [_program("setpriv"), *who, "--bounding-set=-all", "--inh-caps=-all", "--"]
 
 
-def _limits(seconds: float) -> list[str]:
+def limits(seconds: float, *, is_counted: bool = False) -> list[str]:
+    """What each process may take within *seconds*; its address space is free where a group counts memory."""
     processor_seconds = math.ceil(seconds) * (os.cpu_count() or 1)
+    address_space = [] if is_counted else [f"--as={MAX_ADDRESS_SPACE_BYTES}"]
     return [
         _program("prlimit"),
         f"--cpu={processor_seconds}",
-        f"--as={MAX_MEMORY_BYTES}",
+        *address_space,
         f"--fsize={MAX_FILE_BYTES}",
         f"--nproc={MAX_PROCESSES}",
         f"--nofile={MAX_OPEN_FILES}",

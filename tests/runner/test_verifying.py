@@ -9,7 +9,7 @@ import pytest
 from bot.domain.effects import LoopResult, Proposal, Stop
 from bot.domain.enums import Tier, When
 from bot.domain.values import CommandRecord, FileChange, Json, RepositoryConfig, ToolResult
-from bot.runner.verifying import HOLLOW, MAX_ROUNDS, Verifier
+from bot.runner.verifying import HOLLOW, MAX_ROUNDS, Desk, Verifier
 from tests.runner.test_last_look import OLD, change
 
 DONE = LoopResult(Stop.FINISHED, Proposal("t", "b"), None, "done", 3, 0.1)
@@ -35,6 +35,12 @@ class Host:
     async def changes(self) -> list[FileChange]:
         return self.now
 
+    async def survey(self, max_chars: int) -> str:
+        return ""
+
+    async def survey(self, max_chars: int) -> str:
+        raise AssertionError("the judge draws no map")
+
     async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
         self.ran.append("prepare")
         return [CommandRecord(command, *self._parts(self.prepared)) for command in commands]
@@ -59,19 +65,27 @@ class Host:
         return outcome[0], 5, outcome[1], Tier.SANDBOX
 
 
-@dataclass
-class Desk:
+class Notes(Desk):
     """What was written down."""
 
-    rows: list[tuple[When, int, str, int | None]] = field(default_factory=list)
+    def __init__(self) -> None:
+        object.__setattr__(self, "rows", [])
+
+    rows: list[tuple[When, int, str, int | None]]
 
     async def write(self, when: When, records: Sequence[CommandRecord], position: int) -> None:
-        self.rows += [(when, position + n, r.command, r.exit_code) for n, r in enumerate(records)]
+        self.rows.extend([(when, position + n, r.command, r.exit_code) for n, r in enumerate(records)])
+
+
+def rows(judge: Verifier) -> list[tuple[When, int, str, int | None]]:
+    """What the judge has written down."""
+    assert isinstance(judge.desk, Notes)
+    return judge.desk.rows
 
 
 def verifier(host: Host, **config: tuple[str, ...]) -> Verifier:
     """A judge of one command."""
-    return Verifier(host, RepositoryConfig(**{"verify": ("t",), **config}), Desk(), 60)
+    return Verifier(host, RepositoryConfig(**{"verify": ("t",), **config}), Notes(), 60)
 
 
 def edit(host: Host, text: str) -> None:
@@ -86,7 +100,7 @@ async def test_a_change_that_passes_stands_and_is_tried_once() -> None:
     assert await judge.judge(DONE) is None
     assert [record.exit_code for record in await judge.after(host.now)] == [0]
     assert host.ran == ["base", "change"]
-    assert judge.desk.rows == [(When.BEFORE, 0, "t", 0), (When.AFTER, 0, "t", 0)]
+    assert rows(judge) == [(When.BEFORE, 0, "t", 0), (When.AFTER, 0, "t", 0)]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +127,7 @@ async def test_a_new_failure_goes_back_three_times_and_then_the_end_stands() -> 
     edit(host, "99")
     assert await judge.judge(DONE) is None
     assert [record.output for record in await judge.after(host.now)] == ["bad four"]
-    assert [row[1] for row in judge.desk.rows] == [0, 0, 1, 2, 3]
+    assert [row[1] for row in rows(judge)] == [0, 0, 1, 2, 3]
 
 
 async def test_the_same_change_proposed_again_is_not_tried_again() -> None:
@@ -203,7 +217,7 @@ async def test_a_prepare_that_fails_is_written_down_and_nothing_is_verified() ->
     judge = verifier(host, prepare=("npm ci",))
     (record,) = await judge.before()
     assert (record.exit_code, record.tier) == (None, Tier.NONE)
-    assert judge.desk.rows == [(When.BEFORE, 0, "npm ci", 1), (When.BEFORE, 1, "t", None)]
+    assert rows(judge) == [(When.BEFORE, 0, "npm ci", 1), (When.BEFORE, 1, "t", None)]
     assert await judge.judge(DONE) is None
 
 

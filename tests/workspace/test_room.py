@@ -62,7 +62,7 @@ def test_a_program_is_ended_when_its_room_is(monkeypatch: pytest.MonkeyPatch, tm
     disk.blocks = 0
     status = os.memfd_create("status")
     outcome = execute.run(
-        ["/bin/sleep", "100"], pass_fds=(), status_fd=status, timeout_seconds=60, room=place
+        ["/bin/sleep", "100"], pass_fds=(), status_fd=status, timeout_seconds=60, bounds=execute.Bounds(place)
     )
     assert (outcome.is_out_of_room, outcome.is_timed_out, outcome.exit_code) == (True, False, -9)
     assert outcome.duration_ms < 30_000

@@ -27,7 +27,7 @@ def words(command: str = "make test", toolchains: tuple[str, ...] = ()) -> list[
         Path("/job/work"),
         Path("/job/home"),
         command,
-        seconds=2.5,
+        limits=sandbox.limits(2.5),
         descriptors=DESCRIPTORS,
     )
 

@@ -90,3 +90,25 @@ def test_a_machine_without_a_known_table_is_refused() -> None:
 def test_a_program_that_the_kernel_refuses_is_an_error() -> None:
     with pytest.raises(OSError, match="seccomp: "):
         seccomp.install(b"")
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch", "calls"), [("x86_64", X86, (41, 53)), ("aarch64", ARM, (198, 199))]
+)
+def test_the_sandbox_has_no_socket_that_a_network_namespace_does_not_hold(
+    machine: str, arch: int, calls: tuple[int, ...]
+) -> None:
+    program = seccomp.sandbox_filter(machine)
+    for call in calls:
+        allowed = [family for family in range(60) if verdict(program, arch, call, family, 1) == ALLOW]
+        assert allowed == [1, 2, 10, 16]
+        assert verdict(program, arch, call, 40, 1) == 0x00050000 | errno.EAFNOSUPPORT
+    assert verdict(program, arch, 29 if arch == ARM else 16, 40, 0x5412) == EPERM
+
+
+@pytest.mark.parametrize(("machine", "arch", "column"), [("x86_64", X86, 0), ("aarch64", ARM, 1)])
+def test_every_name_of_the_list_is_denied_by_its_own_number(machine: str, arch: int, column: int) -> None:
+    program = seccomp.sandbox_filter(machine)
+    for name in seccomp.SANDBOX_DENIED:
+        assert verdict(program, arch, seccomp._NUMBERS[name][column]) == EPERM, name
+    assert len({numbers[column] for numbers in seccomp._NUMBERS.values()}) == len(seccomp._NUMBERS)

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bot.workspace.toolhost import memory
+from bot.workspace.toolhost.cgroup import Group
 from bot.workspace.toolhost.room import CHECK_SECONDS, Room
 
 MAX_OUTPUT_BYTES = 1024 * 1024
@@ -30,6 +32,16 @@ class Outcome:
     is_timed_out: bool
     duration_ms: int
     is_out_of_room: bool = False
+    is_out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a program may take: the rest of the disk, and memory, which `group` counts, or we do."""
+
+    room: Room | None = None
+    memory_bytes: int | None = None
+    group: Group | None = None
 
 
 class Capped:
@@ -72,13 +84,13 @@ def run(
     pass_fds: tuple[int, ...],
     status_fd: int,
     timeout_seconds: float,
-    room: Room | None = None,
+    bounds: Bounds = Bounds(),
 ) -> Outcome:
     """Run the launcher *argv* with an empty environment; everything in it is gone when this returns.
 
     Its standard input is a socket to us: a word from its side is answered with a line, once. While it
     waits for that line, our end would be its end of file. *status_fd* is where bwrap writes its status;
-    *room* ends the program once it is used up.
+    whatever takes more than *bounds* is ended.
 
     Raises:
         OSError: It cannot be started.
@@ -96,14 +108,19 @@ def run(
                 pass_fds=pass_fds,
                 start_new_session=True,
             )
-        running = _Running(process, ours, status_fd, room)
+        running = _Running(process, ours, status_fd, bounds)
         try:
-            is_timed_out = not running.drain(started + timeout_seconds) and not running.is_out_of_room
+            is_timed_out = not running.drain(started + timeout_seconds) and running.is_within_bounds
         finally:
             running.end()
     duration_ms = round((time.monotonic() - started) * 1000)
     return Outcome(
-        process.returncode, running.kept.result(), is_timed_out, duration_ms, running.is_out_of_room
+        process.returncode,
+        running.kept.result(),
+        is_timed_out,
+        duration_ms,
+        running.is_out_of_room,
+        running.is_out_of_memory,
     )
 
 
@@ -111,7 +128,7 @@ class _Running:
     """A launcher and what it started."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], ours: socket.socket, status_fd: int, room: Room | None
+        self, process: subprocess.Popen[bytes], ours: socket.socket, status_fd: int, bounds: Bounds
     ) -> None:
         """Watch *process*; *ours* is our end of its standard input."""
         if process.stdout is None:
@@ -122,18 +139,20 @@ class _Running:
         self._status_fd = status_fd
         self._launcher_fd = os.pidfd_open(process.pid)
         self._first_process_fd: int | None = None
-        self._room = room
+        self._first_pid: int | None = None
+        self._bounds = bounds
         self._next_check = time.monotonic()
         self.is_out_of_room = False
+        self.is_out_of_memory = False
         self.kept = Capped(MAX_OUTPUT_BYTES)
 
     def drain(self, deadline: float) -> bool:
-        """Read until the launcher has ended; False when the deadline, or the end of the room, came first."""
+        """Read until the launcher has ended; False when the deadline, or a bound, came first."""
         output, word = self._stdout.fileno(), self._ours.fileno()
         with selectors.DefaultSelector() as selector:
             for fd in (output, word, self._launcher_fd):
                 selector.register(fd, selectors.EVENT_READ)
-            while (left := deadline - time.monotonic()) > 0 and self._has_room():
+            while (left := deadline - time.monotonic()) > 0 and self._stays_within():
                 ready = {key.fd for key, _ in selector.select(min(left, CHECK_SECONDS))}
                 if word in ready:
                     selector.unregister(word)
@@ -144,13 +163,22 @@ class _Running:
                     return True
         return False
 
-    def _has_room(self) -> bool:
-        """Whether the disk has room left; looked at now and then."""
+    @property
+    def is_within_bounds(self) -> bool:
+        """Whether it had taken too much of nothing at the last look."""
+        return not self.is_out_of_room and not self.is_out_of_memory
+
+    def _stays_within(self) -> bool:
+        """Whether disk and memory are left; looked at now and then."""
         now = time.monotonic()
-        if self._room is not None and now >= self._next_check:
-            self._next_check = now + CHECK_SECONDS
-            self.is_out_of_room = self._room.is_used_up()
-        return not self.is_out_of_room
+        if now < self._next_check:
+            return self.is_within_bounds
+        self._next_check = now + CHECK_SECONDS
+        most, room = self._bounds.memory_bytes, self._bounds.room
+        self.is_out_of_room = room is not None and room.is_used_up()
+        if most is not None and self._first_pid is not None:
+            self.is_out_of_memory = memory.used_bytes(self._first_pid) > most
+        return self.is_within_bounds
 
     def end(self) -> None:
         """Kill the launcher; with it dies process 1 inside, and with that all others."""
@@ -175,7 +203,9 @@ class _Running:
             if self._ours.recv(_CHUNK_BYTES):
                 pid = status_field(os.pread(self._status_fd, _CHUNK_BYTES, 0), "child-pid")
                 if pid is not None:
-                    self._first_process_fd = os.pidfd_open(pid)
+                    self._first_process_fd, self._first_pid = os.pidfd_open(pid), pid
+                    if self._bounds.group is not None:
+                        self._bounds.group.add(pid)
                     os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
                 self._ours.sendall(b"go\n")
 

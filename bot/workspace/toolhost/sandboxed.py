@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from bot.workspace import sandbox
 from bot.workspace.sandbox import Launcher
-from bot.workspace.toolhost import execute, seccomp
+from bot.workspace.toolhost import cgroup, execute, seccomp
 from bot.workspace.toolhost.places import Place
 from bot.workspace.toolhost.room import Room
 
@@ -26,16 +26,21 @@ def run(launcher: Launcher, job: Path, place: Place, command: str, timeout_secon
     """
     if "\0" in command:
         return not_run("the command holds a NUL character")
-    with _descriptors() as descriptors:
+    with _descriptors() as descriptors, _group() as group:
         argv = sandbox.command_line(
-            launcher, place.work, place.home, command, seconds=timeout_seconds, descriptors=descriptors
+            launcher,
+            place.work,
+            place.home,
+            command,
+            limits=sandbox.limits(timeout_seconds, is_counted=group is not None),
+            descriptors=descriptors,
         )
         outcome = execute.run(
             argv,
             pass_fds=descriptors.all(),
             status_fd=descriptors.status,
             timeout_seconds=timeout_seconds,
-            room=Room(job),
+            bounds=execute.Bounds(Room(job), None if group else sandbox.MAX_MEMORY_BYTES, group),
         )
         exit_code = execute.status_field(os.pread(descriptors.status, 4096, 0), "exit-code")
     output = outcome.output.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -45,6 +50,8 @@ def run(launcher: Launcher, job: Path, place: Place, command: str, timeout_secon
         return {**record, "exit_code": TIMED_OUT, "reason": reason}
     if outcome.is_out_of_room:
         return {**record, "exit_code": STOPPED, "reason": "stopped because it filled the disk"}
+    if outcome.is_out_of_memory:
+        return {**record, "exit_code": STOPPED, "reason": "stopped because it took too much memory"}
     if exit_code is None:
         return not_run(f"the sandbox could not start the command: {output[-500:].strip()}")
     return {**record, "exit_code": exit_code, "reason": ""}
@@ -53,6 +60,24 @@ def run(launcher: Launcher, job: Path, place: Place, command: str, timeout_secon
 def not_run(reason: str) -> dict[str, Any]:
     """The fields of a record of a command that did not run."""
     return {"exit_code": None, "duration_ms": 0, "output": "", "tier": "none", "reason": reason}
+
+
+@contextmanager
+def _group() -> Iterator[cgroup.Group | None]:
+    """A control group for one command; None where there is none to be had."""
+    parent = cgroup.parent()
+    group = None
+    if parent is not None:
+        cgroup.sweep(parent)
+        with suppress(OSError):
+            group = cgroup.make(
+                parent, memory_bytes=sandbox.MAX_MEMORY_BYTES, processes=sandbox.MAX_PROCESSES
+            )
+    try:
+        yield group
+    finally:
+        if group is not None:
+            group.close()
 
 
 @contextmanager
