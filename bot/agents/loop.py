@@ -202,11 +202,12 @@ class _Loop:
     def _refused(self) -> Answer:
         """Take out what the model declines to read and ask once more; the second refusal is the end."""
         edits, kind = quarantine.isolate(self.at.talk)
-        self.at.counts.refusals += 1
-        if edits and self.at.counts.refusals <= MAX_REFUSALS:
+        counts = self.at.counts
+        counts.refusals, counts.declined = counts.refusals + 1, counts.declined or kind
+        if edits and counts.refusals <= MAX_REFUSALS:
             self._note(LoopEventKind.CONTEXT, "quarantine", content=kind)
             return Answer([], edits=edits)
-        words = f"The request could not be processed because the model declines to read {kind}."
+        words = f"The request could not be processed because the model declines to read {counts.declined}."
         return Answer([], end=Ended(Stop.REFUSED, words))
 
     async def _overflowed(self) -> Answer:

@@ -14,10 +14,14 @@ DROPPED = frozenset({"refusal", "model_context_window_exceeded"})
 
 @dataclass(slots=True)
 class Counts:
-    """What is counted over all attempts beside progress: rounds of the judge, refusals, overflows."""
+    """What is counted over all attempts beside progress: rounds of the judge, refusals, overflows.
+
+    `declined` names what the model has declined to read.
+    """
 
     rounds: int = 0
     refusals: int = 0
+    declined: str = ""
     overflows: int = 0
 
 
