@@ -10,7 +10,7 @@ import pytest
 
 from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import verification
-from bot.workspace.toolhost.broker import Options, Pipes, be_file_server, serve
+from bot.workspace.toolhost.broker import Options, Pipes, be_file_server, masked, serve
 from bot.workspace.toolhost.confine import Confinement
 
 
@@ -103,3 +103,16 @@ def test_a_verification_runs_in_this_process_too(options: Options) -> None:
     (options.job / "tree").chmod(0o777)
     record = verification.verify(Launcher(str(find_bwrap())), options.job, "exit 7", 20)
     assert (record["exit_code"], record["tier"], record["reason"]) == (7, "sandbox", "")
+
+
+def test_what_commands_have_said_is_masked_wherever_it_stands() -> None:
+    secret = "ghp_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2"
+    record = {"output": f"a {secret} b", "exit_code": 0, "reason": ""}
+    answer = {"text": secret, "failed": f"no {secret}", "is_error": False, "records": [record]}
+    assert masked(answer) == {
+        "text": "[secret: GitHub token]",
+        "failed": "no [secret: GitHub token]",
+        "is_error": False,
+        "records": [{"output": "a [secret: GitHub token] b", "exit_code": 0, "reason": ""}],
+    }
+    assert masked({"exit_code": None}) == {"exit_code": None}

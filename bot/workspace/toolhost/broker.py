@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bot.domain import masks
 from bot.workspace.sandbox import Launcher
 from bot.workspace.toolhost import confine, server
 from bot.workspace.toolhost.beneath import Tree
@@ -15,6 +16,7 @@ from bot.workspace.toolhost.errands import Errands
 from bot.workspace.toolhost.originals import Originals
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
+_SAID = ("text", "output", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,20 @@ def serve(options: Options, worker: Pipes, child: Pipes) -> int:
     for line in worker.requests:
         request = json.loads(line)
         if errands.are_for(request["op"]):
-            _say(worker, errands.answer(request))
+            _say(worker, masked(errands.answer(request)))
             continue
         child.requests.write(line)
         child.requests.flush()
         if not _pass_on(child, worker):
             return 1
     return 0
+
+
+def masked(answer: dict[str, Any]) -> dict[str, Any]:
+    """*answer* with the secrets masked in whatever commands have said, also in its `records`."""
+    said = {key: masks.mask(answer[key])[0] for key in _SAID if isinstance(answer.get(key), str)}
+    records = {"records": [masked(record) for record in answer["records"]]} if "records" in answer else {}
+    return answer | said | records
 
 
 def be_file_server(options: Options, pipes: Pipes, give_up_power: Callable[[], confine.Confinement]) -> int:
