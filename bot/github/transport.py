@@ -27,7 +27,6 @@ MAX_REDIRECTS: Final = 3
 
 ACCEPT_JSON: Final = "application/vnd.github+json"
 ACCEPT_RAW: Final = "application/vnd.github.raw+json"
-# A text as HTML beside it: https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types
 ACCEPT_HTML: Final = "application/vnd.github.html+json"
 _SUCCESS: Final = frozenset({200, 201, 202, 204})
 # A redirect of a write keeps method and body only with these two.
@@ -155,15 +154,9 @@ class Transport(gidgethub_abc.GitHubAPI):
         return await whole(turn, path, max_pages)
 
     async def raw(
-        self,
-        path: str,
-        *,
-        credential: Credential,
-        variables: Mapping[str, str],
-        max_bytes: int,
-        accept: str = ACCEPT_RAW,
+        self, path: str, *, credential: Credential, variables: Mapping[str, str], max_bytes: int, accept: str
     ) -> tuple[str, bytes]:
-        """The bytes of a file (or what else *accept* asks for) and their content type, undecoded.
+        """The bytes that *accept* asks for (media type) and their content type, undecoded.
 
         Raises:
             Invalid: There are more than *max_bytes*.

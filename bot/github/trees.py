@@ -33,6 +33,19 @@ class TreeCalls(RepositoryLine):
         # Folders and submodules are described in JSON instead.
         return None if kind.partition(";")[0].strip() == "application/json" else content
 
+    async def folder(self, path: str, ref: str) -> list[str]:
+        """The paths of the plain files right in a folder at *ref*, sorted; none where no folder is there.
+
+        GitHub lists at most 1,000: https://docs.github.com/en/rest/repos/contents#get-repository-content
+        """
+        variables = {"path": checked_path(path), "ref": ref}
+        try:
+            found = await self._read("/contents/{path}{?ref}", lambda data: data, variables)
+        except NotFound:
+            return []
+        entries = found if isinstance(found, list) else []
+        return sorted(str(entry["path"]) for entry in entries if entry.get("type") == "file")
+
     async def branch_sha(self, branch: str) -> str | None:
         """The commit at the tip of *branch*; None when there is none, or nothing in the repository."""
         ref = f"heads/{checked_branch(branch)}"

@@ -264,3 +264,11 @@ async def test_an_issue_that_answers_with_another_number_has_moved(hub: Hub) -> 
     hub.forge.faults.add("GET", f"/issues/{hub.issue}$", Reply(200, body, JSON))
     with pytest.raises(NotFound, match="moved"):
         await hub.api.issue(hub.issue)
+
+
+async def test_the_plain_files_of_a_folder_are_listed(hub: Hub) -> None:
+    sha = await hub.api.branch_sha("main")
+    assert sha is not None
+    assert await hub.api.folder("src", sha) == ["src/a b#c.py"]
+    assert await hub.api.folder("no/such", sha) == []
+    assert await hub.api.folder("README.md", sha) == []
