@@ -101,7 +101,8 @@ async def assembled(
         )
         gate = PermissionGate(app, clock)
         inbox = Inbox(database)
-        parts = Parts(settings, database, app, clock, marker_key, await probe(), publisher, gate, inbox)
+        sandbox = await probe(settings.toolchains)
+        parts = Parts(settings, database, app, clock, marker_key, sandbox, publisher, gate, inbox)
         try:
             yield _worker(parts, model, bell, network)
         finally:
@@ -212,6 +213,7 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
         git_url=settings.github_url,
         verify_timeout_seconds=settings.sandbox_timeout_seconds,
         sandbox=parts.sandbox,
+        toolchains=settings.toolchains,
         network_environment=network,
     )
     work = Work(

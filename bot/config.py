@@ -116,6 +116,7 @@ class Settings:
     reconcile_seconds: float = 300.0
     is_pulling: bool = False
     sandbox_timeout_seconds: float = 600.0
+    toolchains: tuple[str, ...] = ()
 
     @property
     def database_key(self) -> str:
@@ -285,6 +286,12 @@ def _contradictions(values: Mapping[str, Any]) -> list[Problem]:
         key = "GITHUB_API_URL" if api_url == _GITHUB_API_URL else "GITHUB_URL"
         wrong = "GITHUB_URL and GITHUB_API_URL name different servers"
         problems.append(Problem(key, wrong, "set both, like https://host and https://host/api/v3"))
+    data_dir = values.get("data_dir", Path.cwd())
+    for place in values.get("toolchains", ()):
+        if data_dir.is_relative_to(place) or Path(place).is_relative_to(data_dir):
+            wrong = f"{place} and the data folder lie in each other"
+            remedy = "keep toolchains apart from ISSUEWRIGHT_DATA_DIR"
+            problems.append(Problem("SANDBOX_TOOLCHAINS", wrong, remedy))
     upstash = ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN")
     given = [name for name in upstash if name.lower() in values]
     if len(given) == 1:

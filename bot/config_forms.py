@@ -15,6 +15,9 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _MAX_SHOWN_CHARS = 20
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_WIDE = frozenset({"/", "/home", "/opt", "/root", "/srv", "/tmp", "/var"})  # noqa: S108 - refused
+_PRIVATE = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys")
+_SECRET_NAMES = frozenset({".ssh", ".aws", ".azure", ".config", ".docker", ".gnupg", ".kube", ".netrc"})
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.:/@-]*\Z")
 _DOLLARS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
 MODEL_CLASSES = ("haiku", "sonnet", "opus")
@@ -171,6 +174,25 @@ def directory(text: str) -> Path:
     if set(str(path)) & set("?#%"):
         raise BadValue(f"{str(path)!r} holds ?, # or %", "choose a path without them")
     return path
+
+
+def folders(text: str) -> tuple[str, ...]:
+    """Read absolute paths of folders that strangers' code may read, colons between; links are resolved."""
+    words = (word.strip() for word in text.split(":"))
+    return tuple(dict.fromkeys(_shared_folder(word) for word in words if word))
+
+
+def _shared_folder(word: str) -> str:
+    path = Path(word)
+    if not path.is_absolute() or not path.is_dir():
+        raise BadValue(f"{word!r} is not the absolute path of a folder", "name folders that exist")
+    path, home = path.resolve(), Path.home().resolve()
+    is_wide = home.is_relative_to(path) or str(path) in _WIDE
+    is_private = any(path.is_relative_to(place) for place in _PRIVATE)
+    names = {*path.parts, *(entry.name for entry in path.iterdir())}
+    if is_wide or is_private or not names.isdisjoint(_SECRET_NAMES):
+        raise BadValue(f"{word!r} holds more than a toolchain", "name the toolchain's own folder")
+    return str(path)
 
 
 def base_url(*, plain_http: bool) -> Callable[[str], str]:

@@ -1,7 +1,7 @@
 """The table of all environment variables: the source of `.env.example` and docs/configuration.md."""
 
 from bot.config_database import database_url
-from bot.config_forms import Option, base_url, directory, model_name, seconds, secret, switch, whole
+from bot.config_forms import Option, base_url, directory, folders, model_name, seconds, secret, switch, whole
 from bot.config_keys import private_keys, webhook_secrets
 from bot.config_money import BUDGET_OPTIONS, MODEL_OPTIONS
 from bot.config_provider import PROVIDER_OPTIONS
@@ -238,7 +238,15 @@ TIMING_OPTIONS = (
         "sandbox_timeout_seconds",
         seconds(zero_allowed=False),
         "600",
-        "The longest that one verification command may run in the sandbox.",
+        "The longest that one command may run in the sandbox.",
+    ),
+    Option(
+        "SANDBOX_TOOLCHAINS",
+        "toolchains",
+        folders,
+        "",
+        "Folders that code in the sandbox may read beside /usr, absolute paths with colons between, like "
+        "`/opt/node-20:/opt/go`; their `bin` is on its PATH.",
     ),
 )
 

@@ -24,8 +24,11 @@ OLDEST_BWRAP = (0, 8)
 
 MAX_MEMORY_BYTES = 4 * 1024**3
 """Of everything in a sandbox together."""
-MAX_ADDRESS_SPACE_BYTES = 4 * 1024**3
-"""Of one process, where no control group counts memory."""
+MAX_DATA_BYTES = 4 * 1024**3
+"""What one process may have for itself, where no control group counts memory.
+
+Address space is free: WebAssembly in node and heaps of Java reserve far more of it than they ever touch.
+"""
 MAX_FILE_BYTES = 1024**3
 TEMPORARY_PLACES = (
     ("/dev/shm", 512 * 1024**2),  # noqa: S108 - places inside the sandbox
@@ -175,7 +178,8 @@ def _interpreter(prefix: Path, executable: Path) -> list[str]:
 
 def _etc(descriptors: Descriptors) -> list[str]:
     arguments: list[str] = ["--perms", "0755", "--dir", "/etc"]
-    for path in ("/etc/alternatives", "/etc/ssl", "/etc/ld.so.cache", "/etc/localtime"):
+    java = sorted(str(path) for path in Path("/etc").glob("java-*-openjdk"))
+    for path in ("/etc/alternatives", "/etc/ssl", "/etc/ld.so.cache", "/etc/localtime", *java):
         arguments += ["--ro-bind-try", path, path]
     for fd, name in (
         (descriptors.passwd, "passwd"),
@@ -216,13 +220,13 @@ def _drop() -> list[str]:
 
 
 def limits(seconds: float, *, is_counted: bool = False) -> list[str]:
-    """What each process may take within *seconds*; its address space is free where a group counts memory."""
+    """What each process may take within *seconds*; memory is not limited here where a group counts it."""
     processor_seconds = math.ceil(seconds) * (os.cpu_count() or 1)
-    address_space = [] if is_counted else [f"--as={MAX_ADDRESS_SPACE_BYTES}"]
+    data = [] if is_counted else [f"--data={MAX_DATA_BYTES}"]
     return [
         _program("prlimit"),
         f"--cpu={processor_seconds}",
-        *address_space,
+        *data,
         f"--fsize={MAX_FILE_BYTES}",
         f"--nproc={MAX_PROCESSES}",
         f"--nofile={MAX_OPEN_FILES}",

@@ -103,6 +103,6 @@ def test_closing_a_real_group_ends_everything_in_it() -> None:
     group.close()
 
 
-def test_with_a_group_address_space_is_free() -> None:
-    assert any(word.startswith("--as=") for word in sandbox.limits(5))
-    assert not any(word.startswith("--as=") for word in sandbox.limits(5, is_counted=True))
+def test_with_a_group_no_single_process_is_bounded() -> None:
+    assert any(word.startswith("--data=") for word in sandbox.limits(5))
+    assert not any(word.startswith("--data=") for word in sandbox.limits(5, is_counted=True))
