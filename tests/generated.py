@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from bot.agents import registry
 from bot.config import SETTINGS, Option
 from bot.config_money import BUDGET_OPTIONS, MODEL_OPTIONS
 from bot.config_options import AGENT_OPTIONS, GITHUB_OPTIONS, SERVICE_OPTIONS, TIMING_OPTIONS
@@ -74,6 +75,17 @@ def command_table() -> str:
     return "\n".join(["| command | what it does | who |", "| --- | --- | --- |", *rows])
 
 
+def agent_table() -> str:
+    """The agents that come with the product."""
+    agents = registry.load()
+    rows = []
+    for agent in (agents.get(id_) for id_ in agents.ids):
+        limits = agent.limits
+        bounds = f"${limits.cost_usd:g}, {limits.seconds / 60:g} min, {limits.steps} steps"
+        rows.append(f"| `{agent.id}` | {agent.summary} | {bounds} |")
+    return "\n".join(["| agent | what it does | at most |", "| --- | --- | --- |", *rows])
+
+
 def edge_table(edges: Edges) -> str:
     """A table of states: from, to, and who may cause it."""
     rows = [f"| {old} | {new} | {', '.join(sorted(by))} |" for (old, new), by in edges]
@@ -103,6 +115,7 @@ def files() -> dict[Path, str]:
     return {
         ROOT / ".env.example": env_example(),
         **_filled("docs/configuration.md", settings=configuration_tables()),
+        **_filled("docs/agents.md", agents=agent_table()),
         **_filled("docs/operations.md", metrics=metric_table()),
         **_filled("docs/permissions.md", permissions=permission_table(), events=event_table()),
         **_filled(

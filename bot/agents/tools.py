@@ -118,9 +118,9 @@ _TOOLS = (
     ),
     spec(
         "run_command",
-        """Run one command line in a sandbox, on a private copy of the repository with your changes in it.
-        There is no network, and what it does to files is thrown away. Answers exit code and output, the
-        middle cut out of long output.""",
+        """Run one command line in a sandbox, on a copy of the repository with your changes in it. There is no
+        network. What it changes there stays there: your files are changed by the tools for editing alone.
+        Answers exit code and output, the middle cut out of long output.""",
         object_of(
             "command",
             command=string(
@@ -129,6 +129,16 @@ _TOOLS = (
                 min_chars=1,
             ),
             timeout_seconds=integer("When to stop it; left out: 120", 1, MAX_COMMAND_SECONDS),
+        ),
+    ),
+    spec(
+        "read_output",
+        "Show more of the output of an earlier run_command; its answer says which run and from where.",
+        object_of(
+            "run",
+            run=integer("The number of the run", 1, MAX_LINE),
+            offset=integer("First character to show; left out: 0", 0, MAX_LINE),
+            limit=integer("How many characters at most; left out: 24000", 1, 24_000),
         ),
     ),
     spec(

@@ -120,6 +120,17 @@ def _jobs_options(parser: argparse.ArgumentParser) -> None:
             doing.add_argument("--reason", default="cancelled by an operator", help="told in the thread")
 
 
+def _agents_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _action(actions, "list", "the agents that come with the product")
+    _action(actions, "show", "one agent: model, limits, tools, effects, and what it is told").add_argument(
+        "id", metavar="ID", help="such as code.fix"
+    )
+    _action(actions, "check", "whether files for .github/agents/ are right").add_argument(
+        "paths", metavar="PATH", nargs="+", help="a file, or a directory of them"
+    )
+
+
 def _pause_options(parser: argparse.ArgumentParser) -> None:
     _pausable(parser)
     parser.add_argument("--reason", default="", help="why; shown to whoever asks what is paused")
@@ -220,6 +231,7 @@ COMMANDS = {
     "deliveries": ("what GitHub sent, and what became of it", _deliveries_options),
     "jobs": ("what is worked on, and ways to step in", _jobs_options),
     "budget": ("what is spent of each budget, and when it begins anew", _budget_options),
+    "agents": ("who works on what, and whether a repository's own agents are right", _agents_options),
     "demo": ("show the whole way on this machine, without keys or network", _demo_options),
     "pause": ("start no more jobs: none, or none of an organization or repository", _pause_options),
     "unpause": ("start what was paused again", _pausable),

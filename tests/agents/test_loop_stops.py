@@ -106,7 +106,7 @@ async def test_a_model_that_answers_nothing_ends_in_nonsense(rig: Rig, server: M
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (call("run_command", command="id"), "There is no tool 'run_command'"),
+        (call("set_labels", labels=["x"]), "There is no tool 'set_labels'"),
         (call("x" * 5_000), "There is no tool"),
         (call("read_file"), "`path` is missing."),
         (call("read_file", path=7), "`path` must be a string."),
