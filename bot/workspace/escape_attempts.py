@@ -3,9 +3,19 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+_CALL = "import ctypes, sys; libc = ctypes.CDLL(None); sys.exit({call} < 0)"
+_MAKE_NAMESPACE = _CALL.format(call="libc.unshare(0x10000000)")
+_BE_TRACED = _CALL.format(call="libc.ptrace(0, 0, None, None)")
+# The number of the session's keyring, which is made if there is none.
+_KEYS = _CALL.format(
+    call="libc.syscall(219 if 'aarch64' in __import__('platform').machine() else 250, 0, -3, 1)"
+)
 
 
 def attempts(bait: dict[str, Any]) -> dict[str, Callable[[], bool]]:
@@ -20,6 +30,10 @@ def attempts(bait: dict[str, Any]) -> dict[str, Callable[[], bool]]:
         "the account file with passwords was read": lambda: bool(Path("/etc/shadow").read_bytes()),
         "a process outside was seen": _sees_foreign_process,
         "the sandbox's code is root": lambda: os.getuid() == 0,
+        "a socket that no network namespace holds was made": _makes_host_socket,
+        "a namespace of its own was made": lambda: _is_allowed(_MAKE_NAMESPACE),
+        "another process could be traced": lambda: _is_allowed(_BE_TRACED),
+        "the kernel's keys were reached": lambda: _is_allowed(_KEYS),
     }
 
 
@@ -62,6 +76,28 @@ def _connects(port: int) -> bool:
 def _writes(path: Path) -> bool:
     path.write_text("written by the probe")
     return True
+
+
+def _makes_host_socket() -> bool:
+    """Whether code could speak to the machine's host, or to the kernel's rarely used families."""
+    families = [getattr(socket, name, None) for name in ("AF_VSOCK", "AF_ALG", "AF_PACKET")]
+    return any(_opens(family) for family in families if family is not None)
+
+
+def _opens(family: int) -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_RAW):
+        try:
+            socket.socket(family, kind).close()
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def _is_allowed(code: str) -> bool:
+    """Whether *code* ends well in a process of its own, which it may spoil."""
+    done = subprocess.run([sys.executable, "-I", "-c", code], check=False, capture_output=True, timeout=20)
+    return done.returncode == 0
 
 
 def _sees_foreign_process() -> bool:
