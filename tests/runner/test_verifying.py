@@ -2,14 +2,21 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
+from bot.db.database import Database
+from bot.db.tables import verifications
 from bot.domain.effects import LoopResult, Proposal, Stop
 from bot.domain.enums import Tier, When
 from bot.domain.values import CommandRecord, FileChange, Json, RepositoryConfig, ToolResult
+from bot.errors import LeaseLost
 from bot.runner.verifying import HOLLOW, MAX_ROUNDS, Desk, Verifier
+from tests.db.rows import make_tenant, start_job
+from tests.fakes import ManualClock
 from tests.runner.test_last_look import OLD, change
 
 DONE = LoopResult(Stop.FINISHED, Proposal("t", "b"), None, "done", 3, 0.1)
@@ -37,9 +44,6 @@ class Host:
 
     async def survey(self, max_chars: int) -> str:
         return ""
-
-    async def survey(self, max_chars: int) -> str:
-        raise AssertionError("the judge draws no map")
 
     async def prepare(self, commands: Sequence[str], *, timeout_seconds: float) -> list[CommandRecord]:
         self.ran.append("prepare")
@@ -235,3 +239,24 @@ async def test_long_output_goes_back_with_its_head_and_its_tail() -> None:
     assert whole[:2000] in words
     assert whole[-6000:].rstrip("\n") in words
     assert len(words) < 9000
+
+
+async def test_rounds_are_rows_one_after_the_other_and_another_owner_begins_anew(database: Database) -> None:
+    job = await start_job(database, await make_tenant(database))
+    desk = Desk(database, job, ManualClock(), "c0ffee")
+    record = CommandRecord("t", 1, 5, "bad", Tier.SANDBOX)
+    await desk.write(When.BEFORE, [record], 0)
+    await desk.write(When.AFTER, [record, record], 0)
+    await desk.write(When.AFTER, [record], 2)
+    async with database.read() as connection:
+        found = (await connection.execute(select(verifications).order_by(verifications.c.id))).all()
+    assert [(row.when, row.position) for row in found] == [
+        (When.BEFORE, 0),
+        (When.AFTER, 0),
+        (When.AFTER, 1),
+        (When.AFTER, 2),
+    ]
+    with pytest.raises(IntegrityError):
+        await desk.write(When.AFTER, [record], 2)
+    with pytest.raises(LeaseLost):
+        await replace(desk, job=replace(job, fence=job.fence + 1)).write(When.AFTER, [record], 3)
