@@ -5,18 +5,21 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
 
 from bot.config_database import is_session_kept
 from bot.db import postgres
+from bot.db.at_once import AtOnce
 from bot.db.columns import OWN_SCHEMA
 
+Found = TypeVar("Found")
 BUSY_TIMEOUT_MS = 15_000
 _WRITE = "issuewright_write"
 # An escaped NUL, and no backslash that is escaped itself with `u0000` behind it.
@@ -47,16 +50,23 @@ def make_engine(url: str, *, command_seconds: float | None = postgres.COMMAND_SE
         event.listen(engine.sync_engine, "connect", postgres.keep_alive)
         event.listen(engine.sync_engine, "checkout", postgres.refuse_closed)
         return engine
-    engine = create_async_engine(
-        url,
-        json_serializer=to_json,
-        hide_parameters=True,
-        connect_args={"factory": _Connection},
-        execution_options={"schema_translate_map": {OWN_SCHEMA: None}},
-    )
-    event.listen(engine.sync_engine, "connect", prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    engine = create_async_engine(url, **_sqlite_arguments())
+    _listen_sqlite(engine.sync_engine)
     return engine
+
+
+def _sqlite_arguments() -> dict[str, Any]:
+    return {
+        "json_serializer": to_json,
+        "hide_parameters": True,
+        "connect_args": {"factory": _Connection},
+        "execution_options": {"schema_translate_map": {OWN_SCHEMA: None}},
+    }
+
+
+def _listen_sqlite(engine: Engine) -> None:
+    event.listen(engine, "connect", prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
 
 
 class _Connection(sqlite3.Connection):
@@ -120,6 +130,7 @@ class Database:
         # SQLite lets one write at a time; who waits here is next at once, who waits there sleeps.
         # https://sqlite.org/c3ref/busy_timeout.html
         self._turn = asyncio.Lock() if is_sqlite(url) else contextlib.nullcontext()
+        self._at_once = _at_once(url) if is_sqlite(url) else None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -133,6 +144,27 @@ class Database:
         async with self._turn, self._writer.begin() as connection:
             yield connection
 
+    async def transact(self, action: Callable[[AsyncConnection], Awaitable[Found]]) -> Found:
+        """The same as `write` for one *action* that awaits nothing but its connection.
+
+        On SQLite all of it is one step of a thread, which costs a fraction: for what is written often.
+        """
+        if self._at_once is None:
+            async with self.write() as connection:
+                return await action(connection)
+        async with self._turn:
+            return await self._at_once.run(action)
+
     async def close(self) -> None:
         """End the pool; the second time does nothing."""
+        if self._at_once is not None:
+            self._at_once.close()
         await self.engine.dispose()
+
+
+def _at_once(url: str) -> AtOnce:
+    """Transactions on the same file, each in one step."""
+    place = make_url(url).set(drivername="sqlite")
+    engine = create_engine(place, poolclass=StaticPool, **_sqlite_arguments())
+    _listen_sqlite(engine)
+    return AtOnce(engine.execution_options(**{_WRITE: True}))

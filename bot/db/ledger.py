@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, case, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import jobs
@@ -59,7 +59,7 @@ async def reserve(
         # Far from the limit nobody waits for another organization; what is let pass there in one instant
         # would have to be half of the limit.
         await take_turn(connection, _ALL)
-        sums = replace(sums, **(await _one(connection, _minute(now))))
+        sums = replace(sums, **(await _one(connection, _minute(now - budget.MINUTE))))
     budget.check_call(sums, Spent(call.micro_usd, call.tokens), limits, now=now)
     await jobs.own(scope, connection, job)
     row_id = new_id(now)
@@ -146,28 +146,34 @@ async def standing(
     if scope.organization_id is None:
         message = "budgets are an organization's"
         raise ValueError(message)
-    above = _above(scope.organization_id, actor_id, repository_id, budget.month_start(now), now)
-    found = await _one(connection, above) | await _one(connection, _minute(now))
+    day, recent = budget.day_start(now), now - budget.MINUTE
+    above = _above(scope.organization_id, actor_id, repository_id, budget.month_start(now), day)
+    found = await _one(connection, above) | await _one(connection, _minute(recent))
     return budget.standing(Sums(**found), limits, now=now)
 
 
 async def _sums_for(connection: AsyncConnection, job: ClaimedJob, limits: Budgets, now: datetime) -> Sums:
     """All sums that a call of *job* counts for, by one question."""
-    since = budget.month_start(now) if limits.organization_month else budget.day_start(now)
-    above = _above(job.organization_id, job.origin.actor.id, job.repository.id, since, now).subquery()
-    minute, own = _minute(now).subquery(), _job(job.id).subquery()
-    found = await _one(
-        connection, select(above, minute, own).join_from(above, minute, true()).join(own, true())
-    )
+    day = budget.day_start(now)
+    values = {
+        "organization_id": job.organization_id,
+        "actor_id": job.origin.actor.id,
+        "repository_id": job.repository.id,
+        "since": budget.month_start(now) if limits.organization_month else day,
+        "day": day,
+        "recent": now - budget.MINUTE,
+        "job_id": job.id,
+    }
+    found = await _one(connection, _SUMS, values)
     spent = Spent(found.pop("job_micro_usd"), found.pop("job_tokens"))
     return Sums(job=spent, **found)
 
 
 def _above(
-    organization_id: str, actor_id: int, repository_id: int, since: datetime, now: datetime
+    organization_id: Any, actor_id: Any, repository_id: Any, since: Any, day: Any
 ) -> Select[*tuple[Any, ...]]:
     """An organization's calls since *since*, and today's, with a person's and a repository's among them."""
-    own, day = ledger.c.organization_id == organization_id, budget.day_start(now)
+    own = ledger.c.organization_id == organization_id
     # Apart, for most rows of a month are of earlier days and belong to one sum alone.
     is_earlier = (ledger.c.created_at >= since) & (ledger.c.created_at < day)
     earlier = select(_total(AMOUNT).label("micro_usd")).where(own, is_earlier).subquery()
@@ -184,14 +190,14 @@ def _above(
     return select(month.label("organization_month"), today).join_from(earlier, today, true())
 
 
-def _minute(now: datetime) -> Select[*tuple[Any, ...]]:
-    """What everybody spent within the last minute."""
+def _minute(since: Any) -> Select[*tuple[Any, ...]]:
+    """What everybody spent since *since*."""
     oldest = func.min(ledger.c.created_at).label("oldest_in_minute")
-    recent = ledger.c.created_at > now - budget.MINUTE
+    recent = ledger.c.created_at > since
     return select(_total(AMOUNT).label("minute"), oldest).where(recent)
 
 
-def _job(job_id: str) -> Select[*tuple[Any, ...]]:
+def _job(job_id: Any) -> Select[*tuple[Any, ...]]:
     """What one job has used."""
     used = _total(ledger.c.tokens).label("job_tokens")
     return select(_total(AMOUNT).label("job_micro_usd"), used).where(ledger.c.job_id == job_id)
@@ -202,9 +208,22 @@ def _total(amount: ColumnElement[int], condition: ColumnElement[bool] | None = N
     return func.coalesce(func.sum(amount if condition is None else case((condition, amount), else_=0)), 0)
 
 
-async def _one(connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> dict[str, Any]:
+def _sums() -> Select[*tuple[Any, ...]]:
+    """Everything that a call counts for; made once, for it is asked before each call."""
+    names = ("organization_id", "actor_id", "repository_id", "since", "day")
+    above = _above(*(bindparam(name) for name in names)).subquery()
+    minute, own = _minute(bindparam("recent")).subquery(), _job(bindparam("job_id")).subquery()
+    return select(above, minute, own).join_from(above, minute, true()).join(own, true())
+
+
+_SUMS: Final = _sums()
+
+
+async def _one(
+    connection: AsyncConnection, statement: Select[*tuple[Any, ...]], values: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The one row by its labels; sums, which Postgres gives as decimals, as whole numbers."""
-    row = (await connection.execute(statement)).mappings().one()
+    row = (await connection.execute(statement, values)).mappings().one()
     return {
         key: value if value is None or isinstance(value, datetime) else int(value)
         for key, value in row.items()

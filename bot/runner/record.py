@@ -77,23 +77,27 @@ class JobRecord:
 
     async def _transact(self, compose: Compose, *, is_hearing: bool) -> str | None:
         """One transaction; a refused reservation is told after everything else is kept."""
-        now, refused = self.clock.now(), None
-        reservation_id: str | None = None
-        async with self.database.write() as connection:
+        now = self.clock.now()
+
+        async def action(connection: AsyncConnection) -> str | BudgetExceeded | RetryLater | None:
             words = await job_messages.waiting(self._scope, connection, self.job.id) if is_hearing else []
             entry = compose(words)
             # Before any row is locked: see `ledger.reserve`.
             try:
-                reservation_id = await self._reserve(connection, entry.need, now)
+                reserved: str | BudgetExceeded | RetryLater | None
+                reserved = await self._reserve(connection, entry.need, now)
             except (BudgetExceeded, RetryLater) as error:
-                refused = error
-            if reservation_id is None:
+                reserved = error
+            if not isinstance(reserved, str):
                 await jobs.own(self._scope, connection, self.job)
             await self._write(connection, entry, now)
+            return reserved
+
+        reserved = await self.database.transact(action)
         self._lines.clear()
-        if refused is not None:
-            raise refused
-        return reservation_id
+        if isinstance(reserved, Exception):
+            raise reserved
+        return reserved
 
     async def _reserve(self, connection: AsyncConnection, need: Need | None, now: datetime) -> str | None:
         if need is None:

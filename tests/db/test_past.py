@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -45,7 +46,7 @@ async def job(database: Database) -> ClaimedJob:
     return await start_job(database, await make_tenant(database))
 
 
-def texts(steps: Sequence[PastStep]) -> list[tuple[int, str, str | None]]:
+def texts(steps: Sequence[PastStep]) -> list[tuple[int, Any, Any]]:
     return [(step.number, step.turn["text"], step.answer and step.answer["text"]) for step in steps]
 
 
