@@ -1,0 +1,76 @@
+"""`git_log`: the history from the mirror, as bounded text that cannot act, without any network."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.domain.paths import RefusedPath
+from bot.workspace.workspace import Workspace
+from tests.workspace.conftest import REPOSITORY
+from tests.workspace.githttp import TOKEN, GitServer, git
+
+NAME = REPOSITORY.full_name
+
+
+def history(server: GitServer) -> str:
+    """Two commits: `a` made, then `b` by somebody with a name full of tricks."""
+    bare = server.bare(NAME)
+    one = server.tree(NAME, {"a": ("100644", "1"), "[b]": ("100644", "1")})
+    two = server.tree(NAME, {"a": ("100644", "1"), "[b]": ("100644", "2")})
+    first = git("commit-tree", one, "-m", "make a", cwd=bare)
+    trick = "root\u202e\x1b[31m" + "x" * 100
+    return git("commit-tree", two, "-p", first, "-m", "change b\t\x07", cwd=bare, GIT_AUTHOR_NAME=trick)
+
+
+async def test_the_history_is_read_without_the_server_and_without_what_acts(
+    server: GitServer, workspace: Workspace
+) -> None:
+    sha = history(server)
+    checkout = await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
+    server.status = 500
+    count = len(server.authorizations)
+    host = await workspace.open_host(checkout)
+    answer = await host.call("git_log", {}, timeout_seconds=20)
+    await host.close()
+    lines = answer.text.splitlines()
+    assert [line.rsplit('" ', 1)[1].rstrip() for line in lines] == ["change b", "make a"]
+    assert sha.startswith(lines[0].split()[0])
+    assert answer.text.replace("\n", "").isprintable()
+    assert len(lines[0]) < 120
+    assert len(server.authorizations) == count
+
+
+async def test_a_path_is_taken_literally_and_a_limit_holds(server: GitServer, workspace: Workspace) -> None:
+    sha = history(server)
+    await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
+    assert "change b" in await workspace.log(REPOSITORY, sha, path="[b]", limit=1)
+    assert (await workspace.log(REPOSITORY, sha, path=None, limit=1)).count("\n") == 0
+    assert "No commit" in await workspace.log(REPOSITORY, sha, path="[a]", limit=5)
+    assert "No commit" in await workspace.log(REPOSITORY, sha, path="--all", limit=5)
+    for path in ("../x", ".git/config", "/etc"):
+        with pytest.raises(RefusedPath):
+            await workspace.log(REPOSITORY, sha, path=path, limit=5)
+
+
+@pytest.mark.parametrize("arguments", [{"limit": "5"}, {"path": 3}, {"revision": "x"}, {"limit": True}])
+async def test_wrong_arguments_are_an_answer(
+    server: GitServer, workspace: Workspace, arguments: dict[str, object]
+) -> None:
+    checkout = await workspace.checkout(REPOSITORY, history(server), TOKEN, "job")
+    host = await workspace.open_host(checkout)
+    answer = await host.call("git_log", arguments, timeout_seconds=20)
+    refused = await host.call("git_log", {"path": ".git"}, timeout_seconds=20)
+    await host.close()
+    assert answer.is_error
+    assert refused.refused
+
+
+async def test_a_history_that_is_not_here_is_said_to_be_so(
+    server: GitServer, workspace: Workspace, tmp_path: Path
+) -> None:
+    server.knows_filters = False
+    sha = history(server)
+    await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
+    assert "not here: only the newest" in await workspace.log(REPOSITORY, sha, path=None, limit=5)
+    (tmp_path / "data" / "mirrors" / "7.git").rename(tmp_path / "away")
+    assert "not here any more" in await workspace.log(REPOSITORY, sha, path=None, limit=5)
