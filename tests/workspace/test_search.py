@@ -224,6 +224,22 @@ def test_the_characters_that_fold_into_ascii_are_all_known() -> None:
     assert found == set(FOLDING_INTO_ASCII)
 
 
+def test_letters_beyond_ascii_that_fold_into_it_are_found(finder: Finder, tmp_path: Path) -> None:
+    write(tmp_path, {"fold": "\u212ai\u017fs\nK\u0130SS\nk\u0131ss\nkiss\nmiss\n".encode()})
+    found = finder.search_code("kiss", ignore_case=True).split("\n")
+    assert [line.split(":")[1] for line in found] == ["1", "2", "3", "4"]
+
+
+def test_a_change_within_the_grain_of_the_clock_is_seen(
+    finder: Finder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "_stamp", lambda status: (status.st_ino, status.st_size, 0, 0))
+    write(tmp_path, {"now": b"needle\n"})
+    assert finder.search_code("needle") == "now:1: needle"
+    write(tmp_path, {"now": b"eldeen\n"})
+    assert finder.search_code("needle") == "No line matches."
+
+
 PIECES = [
     "a",
     "b",
@@ -275,6 +291,7 @@ PATTERNS = [
         r"(a)\1",
     ),
     *(
+        *(r"\A.", r".\Z", r"\A\w", r"\A$"),
         r"\Afoo",
         r"foo\Z",
         r"(?:foo){2}",
