@@ -49,6 +49,7 @@ from bot.runner.upkeep import chores_of
 from bot.runner.words import GitHubWatch, WatchedModel
 from bot.runner.work import Work
 from bot.runner.worker import Worker
+from bot.workspace.disk import GIB
 from bot.workspace.probe import probe
 from bot.workspace.workspace import Workspace
 
@@ -212,6 +213,7 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
         settings.data_dir / "workspace",
         git_url=settings.github_url,
         verify_timeout_seconds=settings.sandbox_timeout_seconds,
+        budget_bytes=settings.workspace_gib * GIB,
         sandbox=parts.sandbox,
         toolchains=settings.toolchains,
         network_environment=network,

@@ -108,6 +108,7 @@ class Settings:
     upstash_redis_rest_url: str | None = None
     upstash_redis_rest_token: Secret | None = None
     metrics_token: Secret | None = None
+    workspace_gib: int = 20
     keep_payloads_days: int = 14
     keep_steps_days: int = 30
     keep_logs_days: int = 30

@@ -11,6 +11,7 @@ _MAX_PORT = 65_535
 _MAX_JOBS = 100
 _MAX_CONTENT_WRITES = 1_000_000
 _MAX_DAYS = 3_650
+_MAX_WORKSPACE_GIB = 1_000_000
 
 
 GITHUB_OPTIONS = (
@@ -88,6 +89,13 @@ SERVICE_OPTIONS = (
         directory,
         "./.issuewright",
         "Folder for the SQLite file, the mirrors of repositories and the checkouts.",
+    ),
+    Option(
+        "ISSUEWRIGHT_WORKSPACE_GIB",
+        "workspace_gib",
+        whole(1, _MAX_WORKSPACE_GIB),
+        "20",
+        "What mirrors and checkouts may take of the disk, in GiB; what was used longest ago goes first.",
     ),
     Option(
         "DATABASE_URL",
