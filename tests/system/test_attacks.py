@@ -79,7 +79,7 @@ def _refused_calls(worker_pid: int) -> list[Call]:
 
 UNFIT_CALLS: Final[list[Call]] = [
     ("read_file", {"path": "README.md\0/../../etc/passwd"}),
-    ("run_command", {"command": "id > /tmp/smuggled"}),
+    ("run_shell", {"command": "id > /tmp/smuggled"}),
     ("read_file", {"path": "README.md", "offset_line": 2**62}),
 ]
 LITERAL_CALLS: Final[list[Call]] = [
@@ -87,6 +87,7 @@ LITERAL_CALLS: Final[list[Call]] = [
     ("search_code", {"pattern": "-e", "path": "--output=x"}),
     ("search_files", {"pattern": "../../etc/*"}),
     ("read_file", {"path": "$(touch /tmp/smuggled)"}),
+    ("run_command", {"command": "id > /tmp/smuggled"}),
     ("search_code", {"pattern": "(a+)+$", "regex": True}),
 ]
 
