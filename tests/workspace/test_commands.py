@@ -176,6 +176,32 @@ async def test_a_new_process_makes_the_copy_anew(host: ProcessToolHost) -> None:
     assert "No such file" in await run(host, "cat made")
 
 
+async def test_a_command_sees_no_file_that_is_kept_from_the_model(tmp_path: Path) -> None:
+    job = lay_out(tmp_path / "job")
+    (job / "tree" / "key.pem").write_text("SECRET-1\n")
+    (job / "tree" / "lib" / "private").mkdir()
+    (job / "tree" / "lib" / "private" / "notes.txt").write_text("SECRET-2\n")
+    host = ProcessToolHost(job, SandboxStatus(Tier.SANDBOX), find_bwrap())
+    host.options = {"exclude": ["*.pem", "/lib/private/"]}
+    find = "grep -r SECRET . ; ls -R"
+    for _ in range(2):
+        told = await run(host, find)
+        assert "SECRET" not in told
+        assert "notes.txt" not in told
+        assert "private copy" not in told
+    record = await host.verify("cat key.pem", timeout_seconds=20)
+    assert record.output == "SECRET-1\n"
+    await host.close()
+
+
+async def test_a_secret_in_an_output_is_masked_from_wherever_it_is_read(host: ProcessToolHost) -> None:
+    token = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0iL3oRu"
+    assert token not in await run(host, f"echo {token[:10]}{token[10:]}")
+    for offset in (0, 3, 9, 20):
+        piece = await host.call("read_output", {"run": 1, "offset": offset}, timeout_seconds=10)
+        assert token[12:30] not in piece.text
+
+
 def test_a_tree_that_cannot_be_copied_is_said(tmp_path: Path) -> None:
     answer = Commands(Launcher("/bin/false"), tmp_path).run("true", 5)
     assert answer.is_error

@@ -62,6 +62,8 @@ def serve(options: Options, worker: Pipes, child: Pipes) -> int:
         if errands.are_for(request["op"]):
             _say(worker, masked(errands.answer(request)))
             continue
+        if request["op"] == "configure":
+            errands.configure(request["options"].get("exclude", ()))
         child.requests.write(line)
         child.requests.flush()
         if not _pass_on(child, worker):

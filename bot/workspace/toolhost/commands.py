@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bot.domain import masks
 from bot.domain.paths import RefusedPath
 from bot.workspace.removal import remove_tree
 from bot.workspace.sandbox import Launcher
 from bot.workspace.toolhost import likeness, places, sandboxed
 from bot.workspace.toolhost.beneath import Trouble
-from bot.workspace.toolhost.likeness import Difference, Kind
+from bot.workspace.toolhost.likeness import Difference, Hides, Kind
 from bot.workspace.toolhost.places import Obstacle, Place
 
 HEAD_CHARS = 4_000
@@ -48,6 +49,8 @@ class Commands:
         self._new: frozenset[tuple[str, ...]] = frozenset()
         self._outputs: OrderedDict[int, str] = OrderedDict()
         self._count = 0
+        self.hides: Hides = likeness.hide_nothing
+        """What is not in the copy, because the model must not see it."""
 
     def run(self, command: str, timeout_seconds: float) -> Answer:
         """Run *command* on the job's copy, brought up to date with the tree first."""
@@ -59,10 +62,11 @@ class Commands:
         if record["exit_code"] is None:
             return Answer(f"The command was not run: {record['reason']}.", is_error=True)
         self._count += 1
-        self._outputs[self._count] = record["output"]
+        # Masked whole: a piece that begins in the middle of a secret would not look like one.
+        output = self._outputs[self._count] = masks.mask(record["output"])[0]
         while len(self._outputs) > KEPT_OUTPUTS:
             self._outputs.popitem(last=False)
-        lines = [_ending(record), _clipped(record["output"], self._count), *self._traces(place)]
+        lines = [_ending(record), _clipped(output, self._count), *self._traces(place)]
         if is_new and self._count > 1:
             lines.append(
                 "(The copy in which commands run had to be made anew; what was built there is gone.)"
@@ -86,7 +90,7 @@ class Commands:
         root = self._job / "run"
         if self._place is not None:
             try:
-                likeness.bring_back(self._job, self._place)
+                likeness.bring_back(self._job, self._place, self.hides)
             except _TROUBLES:
                 self._place = None
             else:
@@ -95,7 +99,8 @@ class Commands:
         self._new = frozenset()
         try:
             self._place = places.fresh(self._job, root, at_base=False)
-            self._new = self._new_names(likeness.differences(self._job, self._place))
+            likeness.bring_back(self._job, self._place, self.hides)
+            self._new = self._new_names(likeness.differences(self._job, self._place, self.hides))
         except (RefusedPath, Trouble, OSError) as error:
             self._place = None
             raise Obstacle(f"no copy of the repository can be made ({error})") from None
@@ -104,7 +109,7 @@ class Commands:
     def _traces(self, place: Place) -> list[str]:
         """What the command did to its copy, in words."""
         try:
-            found = likeness.differences(self._job, place)
+            found = likeness.differences(self._job, place, self.hides)
         except _TROUBLES:
             return ["(What the command did to its copy cannot be told.)"]
         lines = []

@@ -1,7 +1,8 @@
 """What the broker answers itself, because it needs the sandbox: verify, prepare, and the model's commands."""
 
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -11,6 +12,7 @@ from bot.workspace.sandbox import Launcher
 from bot.workspace.toolhost import verification
 from bot.workspace.toolhost.beneath import Trouble
 from bot.workspace.toolhost.commands import Answer, Commands
+from bot.workspace.toolhost.globs import Exclusion
 from bot.workspace.toolhost.server import Tool, checked
 
 Request: TypeAlias = Mapping[str, Any]
@@ -30,6 +32,11 @@ class Errands:
             "command": self._command,
             "output": self._output,
         }
+
+    def configure(self, exclude: Sequence[str]) -> None:
+        """Keep what *exclude* covers from the model's commands; globs that are wrong are left to the child."""
+        with suppress(Trouble):
+            self._commands.hides = Exclusion(exclude)
 
     def are_for(self, name: str) -> bool:
         """Whether the request *name* is answered here."""

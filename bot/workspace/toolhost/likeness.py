@@ -2,13 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from bot.domain.paths import is_git_spelling
+from bot.workspace.removal import remove_tree
 from bot.workspace.toolhost import places
 from bot.workspace.toolhost.beneath import Tree
 from bot.workspace.toolhost.places import Obstacle, Place
@@ -16,6 +17,15 @@ from bot.workspace.toolhost.places import Obstacle, Place
 MAX_ENTRIES = 400_000
 _CHUNK_BYTES = 1 << 20
 _TYPE_AND_EXECUTE = 0o170111
+
+
+Hides: TypeAlias = Callable[[tuple[str, ...]], bool]
+"""Whether the path of these components is kept from the model."""
+
+
+def hide_nothing(_parts: tuple[str, ...]) -> bool:
+    """Nothing is kept from it."""
+    return False
 
 
 class Kind(StrEnum):
@@ -48,8 +58,8 @@ class _Both:
     copy_fd: int
 
 
-def differences(job: Path, place: Place) -> list[Difference]:
-    """What is not as in the tree of *job*, in no order; times and sizes speak for contents.
+def differences(job: Path, place: Place, hides: Hides = hide_nothing) -> list[Difference]:
+    """What is not as in the tree of *job*, but for what *hides* covers; times and sizes speak for contents.
 
     Code inside can keep both and change a file unseen: it deceives nobody but whoever sent it, because a
     verification never begins with this copy.
@@ -58,26 +68,39 @@ def differences(job: Path, place: Place) -> list[Difference]:
         Obstacle: A link stands in place of a directory, or there are too many entries.
     """
     found: list[Difference] = []
-    for both in _directories(job, place):
-        found += _compared(both)
+    for both in _directories(job, place, hides):
+        found += _compared(both, hides)
     return found
 
 
-def bring_back(job: Path, place: Place) -> None:
-    """Make every file of the tree stand in *place* as the tools see it; what is new there stays.
+def bring_back(job: Path, place: Place, hides: Hides = hide_nothing) -> None:
+    """Make *place* as the tools see the tree: nothing that *hides* covers; what is new there stays.
 
     Raises:
         Obstacle: A directory or a link of the commands stands in the way.
     """
-    for both in _directories(job, place):
-        for difference in _compared(both):
+    for both in _directories(job, place, hides):
+        _conceal(both, place, hides)
+        for difference in _compared(both, hides):
             if difference.kind is not Kind.NEW:
                 _restore(both, difference.parts[-1])
     gone = [state for state in places.wanted(job) if state.content is None]
     places.apply(place, gone)
 
 
-def _directories(job: Path, place: Place) -> Iterator[_Both]:
+def _conceal(both: _Both, place: Place, hides: Hides) -> None:
+    """Remove from one directory of the copy what the model must not see."""
+    for name in _names(both.copy_fd):
+        if not hides((*both.parts, name)):
+            continue
+        status = _status(both.copy_fd, name)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            remove_tree(place.work.joinpath(*both.parts, name))
+        elif status is not None:
+            os.unlink(name, dir_fd=both.copy_fd)
+
+
+def _directories(job: Path, place: Place, hides: Hides) -> Iterator[_Both]:
     """Each directory of the tree with its counterpart, parents first; a missing counterpart is left out."""
     with places.opened(job / "tree") as tree_fd, places.opened(place.work) as copy_fd:
         tree, copy = Tree(tree_fd), Tree(copy_fd)
@@ -107,9 +130,9 @@ def _are_directories(here: os.stat_result, there: os.stat_result) -> bool:
     return stat.S_ISDIR(here.st_mode) and stat.S_ISDIR(there.st_mode)
 
 
-def _compared(both: _Both) -> Iterator[Difference]:
+def _compared(both: _Both, hides: Hides) -> Iterator[Difference]:
     known = set(_names(both.tree_fd))
-    for name in sorted(known):
+    for name in sorted(name for name in known if not hides((*both.parts, name))):
         here, there = _status(both.tree_fd, name), _status(both.copy_fd, name)
         if here is None or is_git_spelling(name):
             continue
@@ -118,7 +141,8 @@ def _compared(both: _Both) -> Iterator[Difference]:
         elif not _is_alike(both, name, here, there):
             yield Difference((*both.parts, name), Kind.CHANGED)
     for name in sorted(set(_names(both.copy_fd)) - known):
-        yield Difference((*both.parts, name), Kind.NEW)
+        if not hides((*both.parts, name)):
+            yield Difference((*both.parts, name), Kind.NEW)
 
 
 def _is_alike(both: _Both, name: str, here: os.stat_result, there: os.stat_result) -> bool:
