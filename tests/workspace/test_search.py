@@ -332,6 +332,33 @@ TEXT = st.lists(st.sampled_from([*(piece.encode() for piece in PIECES), b"\xff",
 def test_the_quick_way_and_the_plain_way_find_the_same_lines(
     files: dict[str, bytes], pattern: str, is_regex: bool, ignores_case: bool
 ) -> None:
+    _agree(files, pattern, is_regex=is_regex, ignores_case=ignores_case)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_both_ways_agree_on_every_pattern(pattern: str) -> None:
+    lines = [
+        "foo",
+        "",
+        "a b",
+        "foo bar",
+        "xfoo1",
+        "FOObar",
+        "foofoo",
+        "\u00e9 foo\r",
+        "a_b\t",
+        " ",
+        "0",
+        "bfooo",
+        "ss aa",
+    ]
+    files = {"a": "\n".join(lines).encode(), "b": "\n\n".join(lines[::-1]).encode() + b"\n", "c": b"\n"}
+    for is_regex in (True, False):
+        for ignores_case in (True, False):
+            _agree(files, pattern, is_regex=is_regex, ignores_case=ignores_case)
+
+
+def _agree(files: dict[str, bytes], pattern: str, *, is_regex: bool, ignores_case: bool) -> None:
     with tempfile.TemporaryDirectory() as place:
         write(Path(place), files)
         fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
