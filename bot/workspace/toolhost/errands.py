@@ -34,7 +34,7 @@ class Errands:
         }
 
     def configure(self, exclude: Sequence[str]) -> None:
-        """Keep what *exclude* covers from the model's commands; globs that are wrong are left to the child."""
+        """Keep what *exclude* covers from the model's commands; the child says when a glob is wrong."""
         with suppress(Trouble):
             self._commands.hides = Exclusion(exclude)
 

@@ -112,9 +112,8 @@ def _directories(job: Path, place: Place, hides: Hides) -> Iterator[_Both]:
                 yield _Both(parts, here_fd, there_fd)
                 names = _names(here_fd)
                 seen += len(names)
-                waiting += [
-                    (*parts, name) for name in names if _is_directory_in_both(here_fd, there_fd, name)
-                ]
+                below = [(*parts, name) for name in names if _is_directory_in_both(here_fd, there_fd, name)]
+                waiting += [each for each in below if not hides(each)]
             if seen > MAX_ENTRIES:
                 raise Obstacle("there are too many files")
 
