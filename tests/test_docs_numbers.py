@@ -33,7 +33,7 @@ def page(name: str) -> str:
         f"({', '.join(f'`{key}`' for key in sorted(repo_config.LATER_KEYS))})",
         f"{MAX_OUTPUT_BYTES // MIB} MB of output",
         f"{sandbox.MAX_PROCESSES} processes",
-        f"{sandbox.MAX_MEMORY_BYTES // GIB} GiB of address space",
+        f"{sandbox.MAX_MEMORY_BYTES // GIB} GiB of memory together",
         f"{sandbox.MAX_FILE_BYTES // GIB} GiB a file",
         f"bubblewrap {'.'.join(map(str, sandbox.OLDEST_BWRAP))} or newer",
     ],
