@@ -59,13 +59,9 @@ def clean(tree: Path, record: Record, uid: int, strays: Path) -> list[str]:
     try:
         with _Root(tree) as root:
             for sight in sights(root.fd, record.layout, uid):
-                if sight.kept is not None and _is_unchanged(sight, sight.kept, record):
-                    continue
-                if sight.status is not None:
-                    number = str(next(numbers))
-                    os.rename(sight.name, number, src_dir_fd=sight.directory_fd, dst_dir_fd=strays_fd)
-                if sight.kept is not None:
-                    missing.append(sight.path)
+                if not _is_unchanged(sight, record):
+                    _take_out(sight, str(next(numbers)), strays_fd)
+                    missing += [sight.path] if sight.kept is not None else []
     finally:
         os.close(strays_fd)
     return missing
@@ -108,12 +104,19 @@ def _record(tree: Path, goal: Commit | Record, files: Mapping[str, Kept]) -> Rec
     return Record(goal.sha, files, clock_ns(tree.parent), goal.disk_bytes, is_ctime_trusted=is_trusted)
 
 
-def _is_unchanged(sight: Sight, kept: Kept, record: Record) -> bool:
-    if sight.status is None or not kept.is_same(sight.status):
+def _take_out(sight: Sight, name: str, strays_fd: int) -> None:
+    """Rename what stands there, if anything does; a link is renamed itself."""
+    if sight.status is not None:
+        os.rename(sight.name, name, src_dir_fd=sight.directory_fd, dst_dir_fd=strays_fd)
+
+
+def _is_unchanged(sight: Sight, record: Record) -> bool:
+    kept = sight.kept
+    if kept is None or sight.status is None or not kept.is_same(sight.status):
         return False
-    return record.proves(kept) or kept.oid == object_id(
-        sight.name, sight.directory_fd, sight.status, kept.oid
-    )
+    if record.proves(kept):
+        return True
+    return kept.oid == object_id(sight.name, sight.directory_fd, sight.status, kept.oid)
 
 
 class _Root:
