@@ -55,6 +55,7 @@ bench: $(STAMP)  ## measure against references in the same run
 	@$(BIN)/python benchmarks/intake.py
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/latency.py
+	@$(BIN)/python benchmarks/loop.py
 	@$(BIN)/python benchmarks/workspace.py
 	@$(BIN)/python benchmarks/search.py
 
