@@ -39,7 +39,7 @@ TURNS = st.builds(
     Turn,
     st.lists(st.sampled_from(NAMES), max_size=5).map(tuple),
     st.lists(st.integers(0, 30_000), min_size=5, max_size=5).map(tuple),
-    TEXT,
+    TEXT.map(lambda words: words * 20),
     TEXT,
     st.sampled_from(("tool_use", "pause_turn", "end_turn")),
 )
@@ -133,6 +133,29 @@ async def test_old_results_are_cleared_in_one_batch_and_rarely() -> None:
     assert results[-context.KEPT_RESULTS :] == ["r" * 2_500] * context.KEPT_RESULTS
 
 
+async def test_what_stands_before_the_cleared_results_is_still_found_in_the_cache() -> None:
+    session = Session()
+    for _ in range(4):
+        await session.live(Turn(("edit_file",), (400,)))
+    edits: list[Json] = []
+    while not edits:
+        edits = await session.live(READS)
+    marked = [
+        index
+        for index, message in enumerate(session.talk.request("m", 1).messages)
+        if any("cache_control" in block for block in message["content"])
+    ]
+    first = min(edit["message"] for edit in edits)
+    assert len(marked) == 3 and [index < first for index in marked] == [True, True, False]
+
+
+async def test_the_last_turns_stay_whole_from_an_answer_on() -> None:
+    session = Session()
+    for _ in range(60):
+        await session.live(Turn(("edit_file",), (50,), words="w" * 3_000))
+    assert session.talk.messages[1]["role"] == "assistant"
+
+
 @pytest.mark.parametrize("name", ["edit_file", "write_file", "delete_file"])
 async def test_the_confirmation_of_an_edit_stays(name: str) -> None:
     session = Session()
@@ -178,7 +201,7 @@ async def test_later_compactions_keep_what_was_said_and_planned_before_the_first
 async def test_what_is_asked_next_survives_too() -> None:
     session = Session()
     await session.live(READS)
-    session.talk.add_task("Now the docs. TASK-8")
+    session.talk.add_task([blocks.text("Now the docs. TASK-8")])
     for _ in range(60):
         await session.live(Turn(("edit_file",), (1_500,)))
     tasks = [block["text"] for block in session.talk.messages[0]["content"][:2]]

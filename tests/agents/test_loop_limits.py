@@ -139,6 +139,15 @@ async def test_a_model_without_a_price_runs_under_a_token_cap(rig: Rig, server: 
     assert "has no price" in result.summary
 
 
+async def test_cut_answers_use_up_the_tokens_of_a_model_without_a_price(
+    rig: Rig, server: ModelServer
+) -> None:
+    faulty(server, {"kind": "drop", "times": 2})
+    rig.model_name = "claude-opus-4-8"
+    result = await rig.run(tokens=50_000)
+    assert (result.stop, result.steps, len(server.requests)) == (Stop.COST, 0, 2)
+
+
 async def test_a_busy_model_is_asked_again_with_a_new_reservation_each_time(
     rig: Rig, server: ModelServer
 ) -> None:

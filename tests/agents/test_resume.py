@@ -72,6 +72,8 @@ def prepare(rig: Rig, knife: Knife) -> None:
     """Let the knife into every call."""
 
     async def on_call() -> None:
+        if len(rig.record.said) == 1:
+            rig.record.said.append(Said("s2", "bo", "And be quick."))
         knife()
 
     rig.record.cut = knife
@@ -134,7 +136,7 @@ async def test_killed_at_any_call_it_ends_the_same(rig: Rig, server: ModelServer
     bodies = [flat(record["body"]) for record in server.requests]
     for before, after in pairwise(bodies):
         assert after[: len(before)] == before
-    assert rig.record.heard == {"s1": 0}
+    assert rig.record.heard == {"s1": 0, "s2": 1}
     assert len(rig.record.open_rows) <= 1
 
 
@@ -207,6 +209,18 @@ async def test_what_was_said_between_two_attempts_reaches_the_next_call(
     await rig.run()
     assert "Please keep it short." in server.requests[1]["body"]["messages"][-1]["content"][-1]["text"]
     assert rig.record.heard == {"s1": 1}
+
+
+async def test_what_repeats_over_two_attempts_is_seen(rig: Rig, server: ModelServer) -> None:
+    play(server, turn(READ), repeat=True)
+    rig.record.cut = Knife(14)
+    with pytest.raises(Killed):
+        await rig.run()
+    assert rig.record.kinds[-1] == ("tools", 3)
+    rig.record.cut = lambda _name: None
+    rig.past = Past(own=rig.record.segment())
+    result = await rig.run()
+    assert (result.stop, result.steps) == (Stop.STUCK, 5)
 
 
 async def test_the_time_that_earlier_attempts_worked_counts(rig: Rig, server: ModelServer) -> None:
