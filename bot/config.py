@@ -196,8 +196,7 @@ def from_json(text: str) -> Settings:
         values = {name: _rich(value) for name, value in json.loads(text).items()}
         return Settings(**(values | {"data_dir": Path(values["data_dir"])}))
     except (AttributeError, KeyError, TypeError) as error:
-        message = "these are not settings that to_json wrote"
-        raise ValueError(message) from error
+        raise ValueError("these are not settings that to_json wrote") from error
 
 
 def _plain(value: object) -> object:
