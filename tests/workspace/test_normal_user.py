@@ -87,4 +87,8 @@ def test_a_normal_user_gets_the_same_answers(python: str, place: Path) -> None:
     assert (found["output"], found["exit_code"]) == (f"b{USER}\n", 0)
     assert (found["uid"], found["paths"]) == (USER, ["new/b.txt"])
     assert 0 < int(found["forks"].split()[-1]) < 512
-    assert found["left"] == ["originals", "tree"]
+    assert found["prepared"] == [0]
+    assert found["after"].startswith("dep\nbls: cannot access 'out'")
+    assert "the command deleted new." in found["ran"][0]
+    assert found["ran"][1] == "built\ndep\nb"
+    assert found["left"] == ["originals", "prepared", "run", "tree"]

@@ -22,6 +22,10 @@ async def trial(job: Path) -> dict[str, object]:
     refused = [await host.call("read_file", {"path": path}, timeout_seconds=10) for path in paths]
     record = await host.verify("cat new/b.txt; id -u; ls /home; echo x > y", timeout_seconds=20)
     forks = await host.verify(f'python3 -c "{_FORKS}"', timeout_seconds=20)
+    prepared = await host.prepare(["mkdir shut; echo dep > shut/dep; chmod 0 shut"], timeout_seconds=20)
+    after = await host.verify("cat shut/dep new/b.txt; ls out", timeout_seconds=20)
+    commands = ("echo built > out; rm -r new; mkdir locked; chmod 0 locked", "cat out shut/dep new/b.txt")
+    ran = [await host.call("run_command", {"command": one}, timeout_seconds=20) for one in commands]
     changes = await host.changes()
     await host.close()
     return {
@@ -31,6 +35,9 @@ async def trial(job: Path) -> dict[str, object]:
         "refused": [result.refused for result in refused],
         "output": record.output,
         "exit_code": record.exit_code,
+        "prepared": [record.exit_code for record in prepared],
+        "after": after.output,
+        "ran": [result.text.split("\n", 1)[1] for result in ran],
         "uid": host.ready["uid"],
         "forks": forks.output,
         "paths": [change.path for change in changes],
