@@ -76,7 +76,7 @@ async def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             for number in range(chosen.agents)
         ]
         jobs = await agent_run.jobs(database, chosen.agents)
-        Path("/proc/self/clear_refs").write_text("5")  # what the imports held for a moment does not count
+        forget_peak()
         meters = [agent_run.Meter(host.pid) for host in hosts]
         await asyncio.gather(
             *(
@@ -86,10 +86,19 @@ async def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         )
         figures = [meter.read() for meter in meters]
         await model.close()
-    rows = Path("/proc/self/status").read_text().splitlines()
-    peak_kib = next(int(row.split()[1]) for row in rows if row.startswith("VmHWM"))
     tools_seconds = sum(row["cpu_children_s"] for row in figures)
-    return {**figures[0], "cpu_children_s": tools_seconds, "peak_mib": peak_kib / 1024}
+    return {**figures[0], "cpu_children_s": tools_seconds, "peak_mib": peak_mib()}
+
+
+def forget_peak() -> None:
+    """Count the peak of memory from now: what the imports held for a moment is no agent's."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held since then."""
+    rows = Path("/proc/self/status").read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith("VmHWM")) / 1024
 
 
 # ── the reference ────────────────────────────────────────────────────────────────────────────────
