@@ -200,14 +200,19 @@ class _Running:
     def _let_go(self) -> None:
         """Answer the first process's word with a line, unless it ended instead."""
         with suppress(ConnectionError, ProcessLookupError):
-            if self._ours.recv(_CHUNK_BYTES):
-                pid = status_field(os.pread(self._status_fd, _CHUNK_BYTES, 0), "child-pid")
-                if pid is not None:
-                    self._first_process_fd, self._first_pid = os.pidfd_open(pid), pid
-                    if self._bounds.group is not None:
-                        self._bounds.group.add(pid)
-                    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
-                self._ours.sendall(b"go\n")
+            if not self._ours.recv(_CHUNK_BYTES):
+                return
+            pid = status_field(os.pread(self._status_fd, _CHUNK_BYTES, 0), "child-pid")
+            if pid is not None:
+                self._hold(pid)
+            self._ours.sendall(b"go\n")
+
+    def _hold(self, pid: int) -> None:
+        """Bound the first process inside before it starts anything."""
+        self._first_process_fd, self._first_pid = os.pidfd_open(pid), pid
+        if self._bounds.group is not None:
+            self._bounds.group.add(pid)
+        os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
 
 
 def status_field(status: bytes, name: str) -> int | None:
