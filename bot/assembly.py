@@ -9,6 +9,7 @@ from functools import partial
 
 import aiohttp
 
+from bot import logs
 from bot.agents import registry
 from bot.config import Settings
 from bot.config_database import passwords
@@ -21,6 +22,7 @@ from bot.domain.commands import COMMANDS
 from bot.domain.ports import Model
 from bot.domain.values import ClaimedJob, SandboxStatus, Scope
 from bot.github.app import GitHubApp
+from bot.github.images import Gallery
 from bot.github.repository import RepositoryApi
 from bot.handlers import router
 from bot.intake.apply import Intake
@@ -29,6 +31,7 @@ from bot.intake.gate import PermissionGate
 from bot.intake.inbox import Inbox
 from bot.intake.installations import Installations
 from bot.llm.client import AnthropicModel
+from bot.llm.prices import Catalogue
 from bot.llm.providers import Provider
 from bot.process import Doorbell
 from bot.publish import render
@@ -39,12 +42,14 @@ from bot.publish.pace import Pace
 from bot.publish.recheck import Recheck
 from bot.queue.base import QueueEngine
 from bot.queue.inprocess import InProcessEngine
+from bot.runner.briefing import Briefing
 from bot.runner.chores import ChoreRunner
 from bot.runner.ending import Ending
 from bot.runner.freezing import Voice
 from bot.runner.publishing import Publishing
 from bot.runner.reconcile import Reaper
 from bot.runner.run import Runner, Times
+from bot.runner.triaging import Triaging
 from bot.runner.upkeep import chores_of
 from bot.runner.words import GitHubWatch, WatchedModel
 from bot.runner.work import Work
@@ -52,6 +57,8 @@ from bot.runner.worker import Worker
 from bot.workspace.disk import GIB
 from bot.workspace.probe import probe
 from bot.workspace.workspace import Workspace
+
+log = logs.get(__name__)
 
 COMMAND_PREFIX = "/agent"
 
@@ -61,6 +68,7 @@ class Parts:
     """What the worker's parts share."""
 
     settings: Settings
+    session: aiohttp.ClientSession
     database: Database
     app: GitHubApp
     clock: Clock
@@ -103,7 +111,7 @@ async def assembled(
         gate = PermissionGate(app, clock)
         inbox = Inbox(database)
         sandbox = await probe(settings.toolchains)
-        parts = Parts(settings, database, app, clock, marker_key, sandbox, publisher, gate, inbox)
+        parts = Parts(settings, session, database, app, clock, marker_key, sandbox, publisher, gate, inbox)
         try:
             yield _worker(parts, model, bell, network)
         finally:
@@ -218,6 +226,9 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
         toolchains=settings.toolchains,
         network_environment=network,
     )
+    catalogue = Catalogue.of(settings)
+    for name in catalogue.unpriced:
+        log.warning("model_without_price", model=name, remedy="give its price in AGENT_MODELS_FILE")
     work = Work(
         database=parts.database,
         app=parts.app,
@@ -225,6 +236,10 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
         workspace=workspace,
         registry=registry.load(),
         model=model,
+        catalogue=catalogue,
+        budgets=settings.budgets,
+        triaging=_triaging(parts, model, catalogue),
+        briefing=Briefing(Gallery(parts.session, settings.github_url), parts.sandbox.programs),
         clock=parts.clock,
         verify_timeout_seconds=settings.sandbox_timeout_seconds,
         backoff_seconds=settings.backoff_seconds,
@@ -242,6 +257,19 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
         clock=parts.clock,
         times=Times(settings.lease_seconds, settings.heartbeat_seconds, settings.backoff_seconds),
         owner=owner,
+    )
+
+
+def _triaging(parts: Parts, model: Model, catalogue: Catalogue) -> Triaging:
+    settings = parts.settings
+    return Triaging(
+        database=parts.database,
+        model=model,
+        clock=parts.clock,
+        catalogue=catalogue,
+        budgets=settings.budgets,
+        default_model=settings.agent_default_model,
+        is_enabled=settings.agent_triage,
     )
 
 

@@ -81,6 +81,7 @@ class Settings:
     agent_debug: bool = False
     agent_max_concurrency: int = 5
     agent_default_model: str = "sonnet"
+    agent_triage: bool = True
     agent_model_haiku: str = "claude-haiku-5-5"
     agent_model_sonnet: str = "claude-sonnet-5-5"
     agent_model_opus: str = "claude-opus-5-5"
@@ -135,10 +136,9 @@ class Settings:
         taken: dict[str, Any] = {}
         if role in {Role.WEB, Role.MIGRATE}:
             taken |= {"github_private_keys": (), "anthropic_api_key": None}
+            taken |= {"redis_url": None, "upstash_redis_rest_token": None}
         if role in {Role.WORKER, Role.MIGRATE}:
             taken |= {"github_webhook_secrets": (), "metrics_token": None}
-        if role in {Role.WEB, Role.MIGRATE}:
-            taken |= {"redis_url": None, "upstash_redis_rest_token": None}
         return replace(self, **taken)
 
 

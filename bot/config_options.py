@@ -80,6 +80,14 @@ AGENT_OPTIONS = (
         "sonnet",
         "The model of every job: haiku, sonnet, opus or a model's full name.",
     ),
+    Option(
+        "AGENT_TRIAGE",
+        "agent_triage",
+        switch,
+        "true",
+        "true: a small model (haiku) looks at each request first: who works on it, with which model, and "
+        "whether a question comes first. false: rules decide.",
+    ),
 )
 
 SERVICE_OPTIONS = (

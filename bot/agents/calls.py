@@ -10,7 +10,7 @@ from bot.agents.effects import Effects
 from bot.agents.ports import LoopEvent, LoopEventKind, call_event
 from bot.agents.registry import Definition
 from bot.agents.tools import CATALOG
-from bot.domain.ports import ToolHost
+from bot.domain.ports import Tools
 from bot.domain.values import FileChange, Json, ToolResult
 
 TOOL_TIMEOUT_SECONDS = 60.0
@@ -32,7 +32,7 @@ class Hands:
     """What runs an agent's calls; a turn's results have at most about *turn_chars* characters together."""
 
     definition: Definition
-    tools: ToolHost
+    tools: Tools
     effects: Effects
     deadline: Deadline
     note: Callable[[LoopEvent], None]

@@ -17,6 +17,8 @@ FREED_BYTES_PER_TOKEN = 5
 """The same for what is taken out: prose has up to 5 bytes a token, so less is hoped for than is freed."""
 FIXED_TOKENS = 1_000
 """More than the API adds for tools: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview"""
+PICTURE_TOKENS = 5_000
+"""More than the largest picture costs: https://platform.claude.com/docs/en/build-with-claude/vision"""
 MOVING_BREAKPOINTS = 3
 """At the end, and at the ends of the two requests before: these are exact entries, however long a turn is.
 
@@ -35,7 +37,7 @@ class Conversation:
     def __init__(self, prompt: Prompt, extra: Sequence[Json] = ()) -> None:
         """Begin with the request, and *extra* that people have added to it before the first call."""
         self.prompt = prompt
-        self.tasks = [blocks.text(prompt.message)]
+        self.tasks = task_of(prompt)
         self.messages: list[Json] = [{"role": "user", "content": [*self.tasks, *extra]}]
         self.last_text = ""
         self._prefix_tokens = FIXED_TOKENS + estimate([*prompt.system, *prompt.tools])
@@ -70,10 +72,10 @@ class Conversation:
             last = self.messages[-1]
             self.messages[-1] = {**last, "content": [*last["content"], *answer]}
 
-    def add_task(self, message: str, extra: Sequence[Json] = ()) -> None:
+    def add_task(self, task: Sequence[Json], extra: Sequence[Json] = ()) -> None:
         """Append what is asked next: it survives every change of the history, as the first request does."""
-        self.tasks.append(blocks.text(message))
-        self.add_answer([self.tasks[-1], *extra])
+        self.tasks += task
+        self.add_answer([*task, *extra])
 
     def estimated_tokens(self, extra: Sequence[Json] = ()) -> int:
         """The prompt of the next request: what the last was billed for, and a cautious guess at the rest."""
@@ -154,6 +156,11 @@ class Conversation:
         self._marks = [mark for mark in self._marks if mark < place]
 
 
+def task_of(prompt: Prompt) -> list[Json]:
+    """The blocks that ask for the work: the message, and the pictures that belong to it."""
+    return [blocks.text(prompt.message), *prompt.pictures]
+
+
 _NOTHING: Final = blocks.text("(This answer held nothing that can be sent back.)")
 
 
@@ -168,5 +175,7 @@ def new_history(messages: list[Json]) -> Json:
 
 
 def estimate(values: Sequence[Json]) -> int:
-    """Tokens of *values* by their length as JSON, rounded up."""
-    return -(-blocks.size(list(values)) // BYTES_PER_TOKEN)
+    """Tokens of *values* by their length as JSON, rounded up; a picture costs by its bounded area."""
+    plain = [value for value in values if value.get("type") != "image"]
+    pictures = len(values) - len(plain)
+    return -(-blocks.size(plain) // BYTES_PER_TOKEN) + PICTURE_TOKENS * pictures

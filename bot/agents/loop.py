@@ -28,7 +28,7 @@ from bot.domain.clock import Clock
 from bot.domain.effects import LoopResult, Stop
 from bot.domain.enums import StepKind
 from bot.domain.past import Past
-from bot.domain.ports import Model, ToolHost
+from bot.domain.ports import Model, Tools
 from bot.domain.values import Json, Said
 from bot.errors import Permanent, RetryLater
 from bot.llm.prices import ModelInfo
@@ -48,7 +48,7 @@ async def run(  # noqa: PLR0913 (everything outside comes in by name)
     *,
     model: Model,
     info: ModelInfo,
-    tools: ToolHost,
+    tools: Tools,
     record: Record,
     clock: Clock,
     judge: Judge | None = None,

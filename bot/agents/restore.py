@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from bot.agents import blocks, steps
-from bot.agents.conversation import Conversation
+from bot.agents.conversation import Conversation, task_of
 from bot.agents.effects import Effects
 from bot.agents.progress import Progress
 from bot.agents.prompt import Prompt
@@ -57,12 +57,14 @@ def _begun(prompt: Prompt, past: Past) -> Conversation:
     if not past.earlier:
         return Conversation(prompt, said)
     first, *others = past.earlier
-    talk = Conversation(replace(prompt, message=first.prompt["message"]), first.prompt.get("said", []))
+    begun = Prompt.from_json(first.prompt)
+    whole = replace(prompt, message=begun.message, pictures=begun.pictures)
+    talk = Conversation(whole, first.prompt.get("said", []))
     _replay(talk, first)
     for segment in others:
-        talk.add_task(segment.prompt["message"], segment.prompt.get("said", []))
+        talk.add_task(task_of(Prompt.from_json(segment.prompt)), segment.prompt.get("said", []))
         _replay(talk, segment)
-    talk.add_task(prompt.message, said)
+    talk.add_task(task_of(prompt), said)
     talk.last_text = ""
     return talk
 

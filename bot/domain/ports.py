@@ -20,8 +20,8 @@ class Model(Protocol):
         """
 
 
-class ToolHost(Protocol):
-    """One checkout behind a process that holds no secret."""
+class Tools(Protocol):
+    """What an agent's tools come down to."""
 
     async def call(self, name: str, arguments: Json, *, timeout_seconds: float) -> ToolResult:
         """Run one file tool. A refusal or a bad argument is a result, never an exception.
@@ -32,6 +32,10 @@ class ToolHost(Protocol):
 
     async def changes(self) -> list[FileChange]:
         """What the tools changed since the checkout, sorted by path; files made equal again are left out."""
+
+
+class ToolHost(Tools, Protocol):
+    """One checkout behind a process that holds no secret."""
 
     async def survey(self, max_chars: int) -> str:
         """A map of the repository for its readers, in at most *max_chars*; empty when none can be made.

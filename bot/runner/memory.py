@@ -8,14 +8,33 @@ from bot.db import recall
 from bot.db.database import Database
 from bot.db.recall import Memory
 from bot.domain import ranking
+from bot.domain.ports import Tools
 from bot.domain.text import normalise
-from bot.domain.values import ClaimedJob, Scope, ToolResult
+from bot.domain.values import ClaimedJob, FileChange, Json, Scope, ToolResult
 
 MAX_FOUND: Final = 5
 _MAX_BODY_CHARS: Final = 400
 _MAX_ANSWER_CHARS: Final = 1_200
 _MAX_FILES: Final = 10
 _NOTHING: Final = "Nothing in this repository's earlier requests speaks of that."
+
+
+@dataclass(frozen=True, slots=True)
+class JobTools:
+    """The tools of one job: those of its tree, and its repository's memory."""
+
+    host: Tools
+    recall: "Recall"
+
+    async def call(self, name: str, arguments: Json, *, timeout_seconds: float) -> ToolResult:
+        """Run one tool; see `bot.domain.ports.Tools`."""
+        if name == "recall":
+            return await self.recall.answer(arguments["query"])
+        return await self.host.call(name, arguments, timeout_seconds=timeout_seconds)
+
+    async def changes(self) -> list[FileChange]:
+        """What the tools changed; see `bot.domain.ports.Tools`."""
+        return await self.host.changes()
 
 
 @dataclass(frozen=True, slots=True)

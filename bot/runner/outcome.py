@@ -81,18 +81,22 @@ def decide(
     base_sha: str,
     *,
     agent_type: str,
+    objection: str | None = None,
 ) -> Outcome:
     """The one outcome of a run.
 
     An agent of kind `meta` answers: what it wrote is kept as configuration and never becomes a pull request.
     A change of the others becomes one only when the loop ended by itself, proposed it, kept to the size
-    limits, and the verification passes after it, or fails as it did before, or could not run.
+    limits, and the verification passes after it, or fails as it did before, or could not run. *objection*:
+    why it does not, although no failure is new.
     """
     is_answer = answers(agent_type)
     if is_answer:
         before, after = (), ()
     end = _without_result(result) or (
-        _judge_answer(result, changes, agent_type) if is_answer else _judge(result, changes, before, after)
+        _judge_answer(result, changes, agent_type)
+        if is_answer
+        else _judge(result, changes, before, after, objection)
     )
     cause, sentence, next_step = end
     records = [Record(When.BEFORE, record) for record in before]
@@ -148,6 +152,7 @@ def _judge(
     changes: Sequence[FileChange],
     before: Sequence[CommandRecord],
     after: Sequence[CommandRecord],
+    objection: str | None,
 ) -> tuple[Cause, str, str]:
     if not changes:
         return Cause.NO_CHANGE_NEEDED, "", ""
@@ -163,6 +168,9 @@ def _judge(
         return Cause.ANSWERED, sentence, "Split the request into smaller ones."
     if fails(after) and not same_failures(before, after):
         sentence = "The verification fails with this change, so no pull request was opened; the diff is kept."
+        return Cause.VERIFY_FAILED, sentence, f"Say more about the problem and use `{COMMAND}` again."
+    if objection is not None:
+        sentence = f"No pull request was opened, for {objection}; the diff is kept."
         return Cause.VERIFY_FAILED, sentence, f"Say more about the problem and use `{COMMAND}` again."
     return Cause.PULL_REQUEST, "", "Review the draft; push to its branch or close it as you like."
 

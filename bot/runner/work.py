@@ -1,46 +1,37 @@
-"""The middle of a run: authorize, check out, verify, let the agent work, verify again, decide."""
+"""The middle of a run: authorize, triage, check out, verify, let the agent work, verify again, decide."""
 
-import secrets
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bot import logs
-from bot.agents import loop, prompt
+from bot.agents import loop
+from bot.agents.prompt import Prompt
 from bot.agents.registry import Definition, Registry
-from bot.db import ledger, tenants, transcript
+from bot.db import ledger, past, tenants
 from bot.db.database import Database
-from bot.domain import budget, repo_config
+from bot.domain import budget
 from bot.domain.budget import Budgets
 from bot.domain.clock import Clock
-from bot.domain.enums import Cause, LogLevel, When
+from bot.domain.enums import Cause, LogLevel
+from bot.domain.past import Past
 from bot.domain.ports import Model, ToolHost
-from bot.domain.values import ClaimedJob, CommandRecord, RepositoryConfig, RepositoryRef, Scope
+from bot.domain.values import ClaimedJob, RepositoryConfig, Scope
 from bot.errors import Permanent
 from bot.github.app import GitHubApp
-from bot.github.repository import RepositoryApi
 from bot.github.tokens import Loan
 from bot.intake.gate import Gate
-from bot.llm import prices
-from bot.runner.outcome import Outcome, decide, needs_verification
+from bot.llm.prices import Catalogue
+from bot.runner import base as bases
+from bot.runner import restoring
+from bot.runner.base import Base
+from bot.runner.briefing import Briefing
+from bot.runner.memory import JobTools, Recall
+from bot.runner.outcome import Outcome, answers, decide, needs_verification
 from bot.runner.record import JobRecord
+from bot.runner.triaging import Triaging
+from bot.runner.verifying import Desk, Verifier
 from bot.workspace.workspace import Workspace
 
-log = logs.get(__name__)
-
-CONFIG_PATH = ".github/issuewright.yml"
-GUIDANCE_PATHS = ("AGENTS.md", "CLAUDE.md")
 READ_PERMISSIONS = {"contents": "read", "issues": "read", "metadata": "read"}
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What a job stands on: the repository as GitHub names it now, the commit, its configuration."""
-
-    repository: RepositoryRef
-    sha: str
-    config: RepositoryConfig
-    guidance: str | None
 
 
 class Withdrawn(Permanent):
@@ -61,6 +52,10 @@ class Work:
     workspace: Workspace
     registry: Registry
     model: Model
+    catalogue: Catalogue
+    budgets: Budgets
+    triaging: Triaging
+    briefing: Briefing
     clock: Clock
     verify_timeout_seconds: float
     backoff_seconds: float
@@ -107,119 +102,91 @@ class Work:
         return self.app.lend(job.origin.installation_id, job.repository.id, READ_PERMISSIONS)
 
     async def run(self, job: ClaimedJob) -> Outcome:
-        """Do the work and say what it came to; the read token ends with it."""
+        """Do the work, or what is left of it, and say what it came to; the read token ends with it."""
+        async with self.database.read() as connection:
+            before = await past.past_of(Scope(job.organization_id), connection, job)
         async with self.reading(job) as loan:
             api = self.app.repository(job.repository.full_name, loan)
-            base = await self._base(api, job.repository)
-            return await self._on_checkout(job, base, loan)
+            sha = before.restore.base_sha if before.restore else None
+            base = await bases.read(api, job.repository, self.registry, sha=sha)
+            job, question = await self.triaging.done(job, base)
+            if question is not None:
+                return replace(question, base_sha=base.sha)
+            return await self._on_checkout(job, base, before, loan)
 
-    async def _base(self, api: RepositoryApi, asked: RepositoryRef) -> Base:
-        """The head of the default branch, with what it says about us."""
-        info = await api.info()
-        check_identity(info, asked)
-        if info.is_archived:
-            raise Permanent("the repository is archived and takes no changes; unarchive it and ask again")
-        sha = await api.branch_sha(info.default_branch)
-        if sha is None:
-            raise Permanent(
-                "the repository has no commit on its default branch; push a first commit and ask again"
-            )
-        config = repo_config.parse(await api.file(CONFIG_PATH, sha))
-        guidance = await self._guidance(api, sha)
-        repository = RepositoryRef(info.id, info.full_name, info.default_branch, info.is_private)
-        return Base(repository, sha, config, guidance)
-
-    async def _guidance(self, api: RepositoryApi, sha: str) -> str | None:
-        for path in GUIDANCE_PATHS:
-            content = await api.file(path, sha)
-            if content is not None:
-                return content.decode("utf-8", errors="replace")
-        return None
-
-    async def _on_checkout(self, job: ClaimedJob, base: Base, loan: Loan) -> Outcome:
+    async def _on_checkout(self, job: ClaimedJob, base: Base, before: Past, loan: Loan) -> Outcome:
         token = await loan.value()
+        # The commit is one of the default branch: what its AGENTS.md say is its maintainers' word.
+        options = {"exclude": list(base.config.exclude), "guidance": "trusted"}
         checkout = await self.workspace.checkout(base.repository, base.sha, token, job.id)
         try:
-            host = await self.workspace.open_host(checkout)
+            host = await self.workspace.open_host(checkout, options)
             try:
-                return await self._with_host(job, base, host)
+                return await self._with_host(job, base, before, host, loan)
             finally:
                 await host.close()
         finally:
             await self.workspace.discard(checkout)
 
-    async def _with_host(self, job: ClaimedJob, base: Base, host: ToolHost) -> Outcome:
-        definition = self.registry.get(job.agent_type)
-        record = self._record(job, base, definition)
-        for problem in base.config.problems:
-            await record.log(LogLevel.WARN, f"{CONFIG_PATH}: {problem}")
-        before = await self._verify(job, base, host, When.BEFORE)
+    async def _with_host(
+        self, job: ClaimedJob, base: Base, before: Past, host: ToolHost, loan: Loan
+    ) -> Outcome:
+        definition = base.registry.get(job.agent_type)
+        record = await self._record(job, base, definition)
+        # Who only answers has nothing that could be tried.
+        config = RepositoryConfig() if answers(job.agent_type) else base.config
+        desk = Desk(self.database, job, self.clock, base.sha)
+        verifier = Verifier(host, config, desk, self.verify_timeout_seconds)
+        first = await verifier.before()
+        if before.restore is not None:
+            await restoring.restore(host, before.restore)
         scope = Scope(job.organization_id)
         async with self.database.read() as connection:
             spent = await ledger.spent_by_job(scope, connection, job.id)
         result = await loop.run(
             definition,
-            self._prompt(job, base, definition),
+            await self._prompt(job, base, before, definition, host, loan),
             model=self.model,
-            info=prices.resolve(job.model),
-            tools=host,
+            info=self.catalogue.resolve(job.model),
+            tools=JobTools(host, Recall(self.database, job)),
             record=record,
             clock=self.clock,
+            judge=verifier,
+            past=before,
             spent=spent,
             backoff_seconds=self.backoff_seconds,
         )
         changes = await host.changes()
-        is_proposed = needs_verification(result, changes)
-        after = await self._verify(job, base, host, When.AFTER) if is_proposed else []
-        return decide(result, changes, before, after, base.sha, agent_type=job.agent_type)
+        if not needs_verification(result, changes):
+            return decide(result, changes, first, [], base.sha, agent_type=job.agent_type)
+        after = await verifier.after(changes)
+        objection = await verifier.objection(changes)
+        return decide(result, changes, first, after, base.sha, agent_type=job.agent_type, objection=objection)
 
-    def _record(self, job: ClaimedJob, base: Base, definition: Definition) -> JobRecord:
-        info, limits = prices.resolve(job.model), definition.limits
-        cost = budget.micro_usd(limits.cost_usd)
-        return JobRecord(
+    async def _prompt(
+        self, job: ClaimedJob, base: Base, before: Past, definition: Definition, host: ToolHost, loan: Loan
+    ) -> Prompt:
+        """The recorded prompt of a job that goes on, or a new one."""
+        if before.own is not None:
+            return Prompt.from_json(before.own.prompt)
+        api = self.app.repository(job.repository.full_name, loan)
+        return await self.briefing.prompt(job, base, definition, host, api)
+
+    async def _record(self, job: ClaimedJob, base: Base, definition: Definition) -> JobRecord:
+        info, limits = self.catalogue.resolve(job.model), definition.limits
+        record = JobRecord(
             database=self.database,
             job=job,
             clock=self.clock,
             base_sha=base.sha,
             model=info.name,
-            limits=Budgets().for_agent(
-                cost_micro_usd=cost, tokens=limits.tokens, has_price=info.price is not None
+            limits=self.budgets.for_agent(
+                cost_micro_usd=budget.micro_usd(limits.cost_usd),
+                tokens=limits.tokens,
+                has_price=info.price is not None,
             ),
             is_debug=self.is_debug,
         )
-
-    def _prompt(self, job: ClaimedJob, base: Base, definition: Definition) -> prompt.Prompt:
-        request = prompt.Request(
-            repository=base.repository,
-            number=job.origin.number,
-            snapshot=job.origin.snapshot,
-            verify=base.config.verify,
-            guidance=base.guidance,
-        )
-        return prompt.build(definition, request, delimiter=f"text-{secrets.token_hex(12)}")
-
-    async def _verify(
-        self, job: ClaimedJob, base: Base, host: ToolHost, when: When
-    ) -> Sequence[CommandRecord]:
-        """Run the repository's commands in the sandbox and write down what they did."""
-        records = [
-            await host.verify(command, timeout_seconds=self.verify_timeout_seconds)
-            for command in base.config.verify
-        ]
-        async with self.database.write() as connection:
-            await transcript.add_verifications(
-                Scope(job.organization_id), connection, job, when, base.sha, records, now=self.clock.now()
-            )
-        return records
-
-
-def check_identity(found: RepositoryRef, asked: RepositoryRef) -> None:
-    """Let *found* pass when it is the repository that was *asked* for: the number counts, not the name.
-
-    A name that was given up can be taken by anybody, and a token reads every public repository.
-
-    Raises:
-        Permanent: The name belongs to another repository now.
-    """
-    if found.id != asked.id:
-        raise Permanent(f"the name {asked.full_name} belongs to another repository now; ask again there")
+        for problem in base.problems:
+            await record.log(LogLevel.WARN, problem)
+        return record

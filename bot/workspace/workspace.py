@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.domain.ports import ToolHost
-from bot.domain.values import RepositoryRef, SandboxStatus
+from bot.domain.values import Json, RepositoryRef, SandboxStatus
 from bot.errors import Permanent, RetryLater
 from bot.workspace import history, tree
 from bot.workspace.disk import DEFAULT_BUDGET_BYTES, Disk
@@ -108,8 +108,8 @@ class Workspace:
         self._held[job] = held
         return Checkout(sha, held.tree, repository)
 
-    async def open_host(self, checkout: Checkout) -> ToolHost:
-        """A running tool host on *checkout*.
+    async def open_host(self, checkout: Checkout, options: Json | None = None) -> ToolHost:
+        """A running tool host on *checkout*; for *options* see `toolhost.server.FileServer.configure`.
 
         Raises:
             Permanent: It does not start (cause `sandbox_error`).
@@ -117,6 +117,7 @@ class Workspace:
         status = await self.sandbox_status()
         host = JobHost(checkout.tree.parent, status, find_bwrap(), self._toolchains)
         host.max_command_seconds = self._verify_timeout_seconds
+        host.options = options
         if checkout.repository is not None:
             host.history = (self._git, self._mirror(checkout.repository), checkout.base_sha)
         if held := self._held.get(checkout.tree.parent):

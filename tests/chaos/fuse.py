@@ -168,9 +168,9 @@ class FusedWorkspace(Workspace):
         self._fuse.pass_through("after a checkout")
         return checkout
 
-    async def open_host(self, checkout: Checkout) -> ToolHost:
+    async def open_host(self, checkout: Checkout, options: Json | None = None) -> ToolHost:
         self._fuse.pass_through("before a tool host")
-        host = await self._workspace.open_host(checkout)
+        host = await self._workspace.open_host(checkout, options)
         self._fuse.pass_through("after a tool host")
         return FusedHost(host, self._fuse)
 

@@ -19,6 +19,7 @@ from bot.db.database import Database
 from bot.db.limits import StoredLimits
 from bot.db.submit import Submission
 from bot.db.tenants import Tenant
+from bot.domain.budget import Budgets
 from bot.domain.clock import Clock
 from bot.domain.enums import (
     Cause,
@@ -34,15 +35,19 @@ from bot.domain.intents import SaveInstallation
 from bot.domain.ports import Model
 from bot.domain.values import Actor, ClaimedJob, Json, Origin, RepositoryRef, Scope, Snapshot, Triage
 from bot.github.app import GitHubApp
+from bot.github.images import Gallery
 from bot.github.repository import RepositoryApi
 from bot.intake.gate import PermissionGate
+from bot.llm.prices import Catalogue
 from bot.publish.drafts import Hand
 from bot.publish.operations import Publisher
 from bot.publish.pace import Pace
+from bot.runner.briefing import Briefing
 from bot.runner.ending import Ending
 from bot.runner.freezing import Voice
 from bot.runner.publishing import Publishing
 from bot.runner.run import Runner, Times
+from bot.runner.triaging import Triaging
 from bot.runner.work import Work
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.forge import Forge
@@ -135,6 +140,8 @@ class World:
     threads: dict[str, int] = field(default_factory=dict)
     served: Model | None = None
     """Asked in place of `model` where a test has one behind a server."""
+    budgets: Budgets = field(default_factory=Budgets)
+    is_triaging: bool = False
 
     async def submit(self, title: str = "The dog meows") -> str:
         """A person asks for work on a new issue; the job's id."""
@@ -242,13 +249,21 @@ class World:
         )
         gate = PermissionGate(app, clock)
         model: Model = self.served or self.model
+        model = model if fuse is None else FusedModel(model, fuse)
+        triaging = Triaging(
+            database, model, clock, Catalogue(), self.budgets, "sonnet", is_enabled=self.is_triaging
+        )
         work = Work(
             database=database,
             app=app,
             gate=gate,
             workspace=self.space if fuse is None else FusedWorkspace(self.space, fuse),
             registry=registry.load(),
-            model=model if fuse is None else FusedModel(model, fuse),
+            model=model,
+            catalogue=Catalogue(),
+            budgets=self.budgets,
+            triaging=triaging,
+            briefing=Briefing(Gallery(session, forge.git_url), "python 3.11"),
             clock=clock,
             verify_timeout_seconds=60.0,
             backoff_seconds=2.0,

@@ -134,7 +134,7 @@ async def label_an_issue(world: World, title: str = "The dog meows", sender: str
     """A person labels an issue; its delivery is stored as the web process does."""
     world.forge.set_webhook("http://127.0.0.1:1/nobody", "secret")
     number = await world.forge.open_issue(REPOSITORY, "maria", title, "It should bark.")
-    await world.forge.add_label(REPOSITORY, number, "agent", sender)
+    await world.forge.add_label(REPOSITORY, number, "agent:fix", sender)
     await store_last_delivery(world)
     return number
 

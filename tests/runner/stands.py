@@ -77,7 +77,8 @@ class PlayedModel:
         self.requests.append(request)
         if self.on_ask is not None:
             await self.on_ask()
-        turn = self.turns[sum(message["role"] == "assistant" for message in request.messages)]
+        number = sum(message["role"] == "assistant" for message in request.messages)
+        turn = self.turns[min(number, len(self.turns) - 1)]
         if isinstance(turn, Exception):
             raise turn
         content = [_with_id(block, f"{len(request.messages)}_{place}") for place, block in enumerate(turn)]
@@ -164,6 +165,7 @@ class DictWorkspace(Workspace):
         self.checkouts: list[str] = []
         self.discarded: list[str] = []
         self.hosts: list[DictHost] = []
+        self.options: list[Json | None] = []
 
     async def checkout(self, repository: RepositoryRef, sha: str, token: str, job_id: str) -> Checkout:
         assert token.startswith("ghs_")
@@ -172,7 +174,8 @@ class DictWorkspace(Workspace):
             await self.on_checkout()
         return Checkout(sha, Path("/nowhere", job_id))
 
-    async def open_host(self, checkout: Checkout) -> ToolHost:
+    async def open_host(self, checkout: Checkout, options: Json | None = None) -> ToolHost:
+        self.options.append(options)
         self.hosts.append(DictHost(self))
         return self.hosts[-1]
 

@@ -6,7 +6,7 @@ import pytest
 
 from bot.domain.values import RepositoryRef
 from bot.errors import Permanent
-from bot.runner.work import check_identity
+from bot.runner.base import check_identity
 
 ASKED = RepositoryRef(500, "octo/shop", "main", is_private=False)
 

@@ -44,7 +44,7 @@ async def number(world: World) -> int:
 
 async def ask(world: World, number: int) -> None:
     """Put the label on."""
-    await world.forge.add_label(REPOSITORY, number, "agent", "maria")
+    await world.forge.add_label(REPOSITORY, number, "agent:fix", "maria")
     await world.forge.settle()
 
 

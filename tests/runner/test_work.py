@@ -10,7 +10,7 @@ from bot.db import tables
 from bot.domain.enums import Cause, LogLevel, StepKind, When
 from bot.domain.values import ClaimedJob
 from bot.errors import Invalid, Permanent, RetryLater, Uninstalled
-from bot.runner.work import CONFIG_PATH
+from bot.runner.base import CONFIG_PATH
 from bot.standin.forge.faults import Reply
 from bot.workspace.workspace import Workspace
 from tests.runner.conftest import FIXED, PROPOSE, REPOSITORY, Stack, World
