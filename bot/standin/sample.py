@@ -1,5 +1,6 @@
 """The demo's world as data: a small repository with a real bug, a person's issue, and the played answers."""
 
+import json
 from typing import Any, Final
 
 OWNER: Final = "octo-bakery"
@@ -101,8 +102,27 @@ def _text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
 
+_TRIAGE: Final = {
+    "reasoning": "The parts of a bill do not add up; the report says what should happen instead.",
+    "type": "BUG",
+    "priority": "HIGH",
+    "complexity": 4,
+    "module": "till/money.py",
+    "agent": "code.fix",
+    "model": "sonnet",
+    "confidence": 0.95,
+    "ready": True,
+    "missing": [],
+    "question": "",
+}
 BOOK: Final[dict[str, Any]] = {
     "scripts": [
+        {
+            "name": "triage",
+            "match": "splitting a bill",
+            "output": True,
+            "turns": [{"content": [{"type": "text", "text": json.dumps(_TRIAGE)}]}],
+        },
         {
             "name": "split",
             "match": "splitting a bill",
@@ -136,6 +156,6 @@ BOOK: Final[dict[str, Any]] = {
                     ]
                 },
             ],
-        }
+        },
     ]
 }

@@ -64,7 +64,13 @@ def _problems(name: str, given: Mapping[str, object]) -> list[str]:
 
 def test_the_book_can_be_played_for_the_samples_issue() -> None:
     book = Book.read(sample.BOOK)
-    assert book.choose(f"{sample.TITLE}\n{sample.BODY}") is not None
+    body = {"messages": [{"role": "user", "content": f"{sample.TITLE}\n{sample.BODY}"}]}
+    chosen = book.choose(body)
+    assert chosen is not None
+    assert chosen.name == "split"
+    look = book.choose({**body, "output_config": {"format": {"type": "json_schema", "schema": {}}}})
+    assert look is not None
+    assert look.name == "triage"
 
 
 def test_the_repository_says_how_it_is_verified() -> None:
