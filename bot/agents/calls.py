@@ -70,8 +70,9 @@ class Hands:
         return " ".join(arguments.problems(CATALOG[call["name"]].input_schema, call["input"])) or None
 
     async def _run_tool(self, call: Json) -> ToolResult:
-        """Run one tool in the tool host, while there is time."""
-        seconds = min(TOOL_TIMEOUT_SECONDS, self.deadline.seconds_left())
+        """Run one tool in the tool host, while there is time; a command has limits of its own there."""
+        left = self.deadline.seconds_left()
+        seconds = left if call["name"] == "run_command" else min(TOOL_TIMEOUT_SECONDS, left)
         if seconds <= 0:
             return ToolResult(nudges.OUT_OF_TIME, is_error=True)
         return await self.tools.call(call["name"], call["input"], timeout_seconds=seconds)
