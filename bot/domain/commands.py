@@ -52,6 +52,30 @@ COMMANDS: tuple[CommandSpec, ...] = (
         example="plan in steps that can be merged alone",
     ),
     CommandSpec(
+        verb="retry",
+        aliases=(),
+        usage="retry [what to mind]",
+        meaning="Do the last job of this thread again, from the start.",
+        who="write access and above",
+        example="retry",
+    ),
+    CommandSpec(
+        verb="continue",
+        aliases=(),
+        usage="continue [words]",
+        meaning="Go on where the last job of this thread ended, with all that it knows.",
+        who="write access and above",
+        example="continue keep the old name as an alias",
+    ),
+    CommandSpec(
+        verb="cancel",
+        aliases=("stop",),
+        usage="cancel",
+        meaning="End the jobs of this thread.",
+        who="write access and above",
+        example="cancel",
+    ),
+    CommandSpec(
         verb="help",
         aliases=(),
         usage="help",
@@ -60,6 +84,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
         example="help",
     ),
 )
+ABOUT_A_JOB = frozenset({"retry", "continue", "cancel"})
+"""Verbs about a job that there is, or was."""
 _VERBS = {name: spec.verb for spec in COMMANDS for name in (spec.verb, *spec.aliases)}
 
 

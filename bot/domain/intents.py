@@ -49,6 +49,23 @@ class CancelJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Speak:
+    """Somebody speaks in a thread that may have a job: a command about it (*verb*), or words for it (None).
+
+    The dispatcher adds the `delivery_id` under which the event is stored.
+    """
+
+    repository: RepositoryRef
+    installation_id: int
+    number: int
+    actor: Actor
+    comment_id: int
+    verb: str | None
+    words: str
+    delivery_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EndReview:
     """A pull request was merged, or closed without; if it is ours, people have decided on it."""
 
@@ -91,4 +108,6 @@ class RemoveInstallation:
     installation_id: int
 
 
-Intent: TypeAlias = StartJob | CancelJobs | EndReview | PostHelp | SaveInstallation | RemoveInstallation
+Intent: TypeAlias = (
+    StartJob | Speak | CancelJobs | EndReview | PostHelp | SaveInstallation | RemoveInstallation
+)

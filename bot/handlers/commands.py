@@ -4,14 +4,16 @@ Edits never run anything. A text counts only for the person who wrote it: an iss
 moved here from another repository, or made from a stranger's words, commands nothing.
 """
 
-from bot.domain.commands import Command, CommandProblem, explain, parse
+from bot.domain.commands import ABOUT_A_JOB, Command, CommandProblem, explain, parse
 from bot.domain.enums import ThreadKind
-from bot.domain.intents import Event, Intent, PostHelp, StartJob
+from bot.domain.intents import Event, Intent, PostHelp, Speak, StartJob
 from bot.domain.values import Actor
 from bot.handlers import payload
 from bot.handlers.payload import Thread
+from bot.limits import BODY_MAX_CHARS
 
 NOT_ON_PULL_REQUESTS = "`{verb}` works on issues so far, not on pull requests."
+NOT_IN_A_NEW_ISSUE = "`{verb}` is about a job that there is already; this issue has none yet."
 
 
 def commented(event: Event) -> list[Intent]:
@@ -21,7 +23,11 @@ def commented(event: Event) -> list[Intent]:
     actor = _writer(event, payload.actor(comment, "user"))
     if found is None or comment_id is None or actor is None:
         return []
-    return _answer(parse(payload.text(comment, "body")), found, actor, comment_id)
+    text = payload.text(comment, "body")
+    said = parse(text)
+    if said is None:
+        return [] if found.kind is ThreadKind.PULL_REQUEST else [_speak(found, actor, comment_id, None, text)]
+    return _answer(said, found, actor, comment_id)
 
 
 def opened(event: Event) -> list[Intent]:
@@ -30,7 +36,8 @@ def opened(event: Event) -> list[Intent]:
     if found is None or payload.child(payload.child(event.payload, "changes"), "old_issue"):
         return []
     actor = _writer(event, found.author)
-    return [] if actor is None else _answer(parse(found.body), found, actor, None)
+    said = parse(found.body)
+    return [] if actor is None or said is None else _answer(said, found, actor, None)
 
 
 def _writer(event: Event, author: Actor | None) -> Actor | None:
@@ -40,18 +47,33 @@ def _writer(event: Event, author: Actor | None) -> Actor | None:
 
 
 def _answer(
-    said: Command | CommandProblem | None, found: Thread, actor: Actor, comment_id: int | None
+    said: Command | CommandProblem, found: Thread, actor: Actor, comment_id: int | None
 ) -> list[Intent]:
-    """The one intent that the text asks for."""
-    if said is None:
-        return []
+    """The one intent that a command asks for."""
     if isinstance(said, CommandProblem):
         return [_help(found, actor, comment_id, explain(said))]
     if said.verb == "help":
         return [_help(found, actor, comment_id, None)]
     if found.kind is ThreadKind.PULL_REQUEST:
         return [_help(found, actor, comment_id, NOT_ON_PULL_REQUESTS.format(verb=said.verb))]
-    return [_start(said, found, actor, comment_id)]
+    if said.verb not in ABOUT_A_JOB:
+        return [_start(said, found, actor, comment_id)]
+    if comment_id is None:
+        return [_help(found, actor, None, NOT_IN_A_NEW_ISSUE.format(verb=said.verb))]
+    return [_speak(found, actor, comment_id, said.verb, said.words)]
+
+
+def _speak(found: Thread, actor: Actor, comment_id: int, verb: str | None, words: str) -> Speak:
+    """Words for the thread's job, or a command about it."""
+    return Speak(
+        found.repository,
+        found.installation_id,
+        found.number,
+        actor,
+        comment_id,
+        verb,
+        words[:BODY_MAX_CHARS],
+    )
 
 
 def _help(found: Thread, actor: Actor, comment_id: int | None, problem: str | None) -> PostHelp:

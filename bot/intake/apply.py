@@ -1,21 +1,20 @@
 """What each intent comes to: tenants kept, jobs submitted behind the gate, jobs cancelled, help given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import logs
-from bot.db import cancel, operations, reviews, submit, tenants, uninstall
+from bot.db import cancel, reviews, submit, tenants, uninstall
 from bot.db.database import Database
-from bot.db.operations import Frozen
 from bot.db.reviews import Review
 from bot.db.submit import Submission
 from bot.db.tenants import Tenant
 from bot.domain import triage
 from bot.domain.clock import Clock
-from bot.domain.enums import IssueSource, OperationKind
+from bot.domain.enums import IssueSource
 from bot.domain.intents import (
     CancelJobs,
     EndReview,
@@ -23,20 +22,17 @@ from bot.domain.intents import (
     PostHelp,
     RemoveInstallation,
     SaveInstallation,
+    Speak,
     StartJob,
 )
 from bot.domain.values import Origin, RepositoryRef, Scope, Triage
 from bot.intake.dispatch import Change
 from bot.intake.gate import Gate
 from bot.intake.installations import Installations
+from bot.intake.replies import ANSWERING, Place, Replies
+from bot.intake.speaking import Speaking
 
 log = logs.get(__name__)
-
-ACKNOWLEDGE = -2
-REPLY = -1
-ANSWERING = {"issues": "write", "metadata": "read"}
-ACCEPTED = "eyes"
-DENIED = "confused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +47,11 @@ class Intake:
     default_model: str
     is_enabled: bool
 
+    @property
+    def replies(self) -> Replies:
+        """What is said in threads."""
+        return Replies(self.clock)
+
     async def decide(self, intent: Intent) -> Change | None:
         """The change that *intent* asks for, or None where it has no effect."""
         match intent:
@@ -58,14 +59,14 @@ class Intake:
                 return await self._start(intent)
             case PostHelp():
                 return await self._help(intent)
+            case Speak():
+                return await self._speak(intent)
             case CancelJobs():
                 return partial(self._cancel, intent) if await self._is_confirmed(intent) else None
             case EndReview():
                 return await self._end_review(intent)
-            case SaveInstallation():
-                return partial(self._save, intent)
-            case RemoveInstallation():
-                return partial(self._remove, intent)
+            case SaveInstallation() | RemoveInstallation():
+                return partial(self._installation, intent)
 
     async def _start(self, intent: StartJob) -> Change | None:
         tenant = await self._tenant(intent.installation_id, intent.repository)
@@ -76,7 +77,7 @@ class Intake:
         verdict = await self.gate.check(tenant, intent.actor, fresh=False)
         if not verdict.is_open:
             log.info("request_denied", reason=verdict.reason, number=intent.number)
-            return partial(self._react, intent, tenant, DENIED)
+            return partial(self.replies.deny, _place(intent, tenant))
         return partial(self._submit, intent, tenant)
 
     async def _submit(self, intent: StartJob, tenant: Tenant, connection: AsyncConnection) -> None:
@@ -114,7 +115,7 @@ class Intake:
         )
         submitted = await submit.submit(tenant.scope, connection, submission, now=now)
         if submitted.is_new:
-            await self._react(intent, tenant, ACCEPTED, connection)
+            await self.replies.accept(_place(intent, tenant), connection)
         log.info(
             "job_submitted", job_id=submitted.job_id, is_new=submitted.is_new, issue_id=submitted.issue_id
         )
@@ -131,24 +132,8 @@ class Intake:
             default_model=self.default_model,
         )
 
-    async def _react(
-        self, intent: StartJob, tenant: Tenant, content: str, connection: AsyncConnection
-    ) -> None:
-        """One reaction on the command, or on the issue where a label or its body asked.
-
-        Who may not ask is told once in a thread, so that nobody floods the writes of an installation.
-        """
-        target = f"comment:{intent.comment_id}" if intent.comment_id else f"issue:{intent.number}"
-        if content == DENIED:
-            target = f"thread:{intent.number}:{intent.actor.id}"
-        payload = {"number": intent.number, "comment_id": intent.comment_id, "content": content}
-        key = f"reaction:{tenant.repository.id}:{target}:{content}"
-        await self._freeze(
-            tenant, connection, [Frozen(key, OperationKind.REACTION, payload, sequence=ACKNOWLEDGE)]
-        )
-
     async def _help(self, intent: PostHelp) -> Change | None:
-        """At most one help comment a thread for good help, one a comment for a wrong command."""
+        """Help for whoever asks for it; what is wrong with a command is told to those who may command."""
         tenant = await self._tenant(intent.installation_id, intent.repository)
         if tenant is None:
             return None
@@ -156,26 +141,20 @@ class Intake:
             verdict = await self.gate.check(tenant, intent.actor, fresh=False)
             if not verdict.is_open:
                 return None
-        where = f"comment:{intent.comment_id}" if intent.problem else "thread"
-        key = f"help:{tenant.repository.id}:{intent.number}:{where}"
-        payload = {"number": intent.number, "body": self.help_text(intent.problem)}
-        frozen = Frozen(key, OperationKind.COMMENT, payload, sequence=REPLY)
-        return partial(self._freeze_one, tenant, frozen)
+        place = Place(tenant, intent.number, intent.comment_id, intent.actor)
+        text, is_problem = self.help_text(intent.problem), intent.problem is not None
+        return partial(self.replies.help, place, text, is_problem=is_problem)
 
-    async def _freeze_one(self, tenant: Tenant, frozen: Frozen, connection: AsyncConnection) -> None:
-        await self._freeze(tenant, connection, [frozen])
-
-    async def _freeze(self, tenant: Tenant, connection: AsyncConnection, frozen: Sequence[Frozen]) -> None:
-        await operations.freeze(
-            tenant.scope,
-            connection,
-            frozen,
-            job_id=None,
-            fence=0,
-            installation_id=tenant.installation_id,
-            repository_id=tenant.repository.id,
-            now=self.clock.now(),
-        )
+    async def _speak(self, intent: Speak) -> Change | None:
+        """Words in a thread; an installation that we never heard of has no job that they could be about."""
+        async with self.database.read() as connection:
+            tenant = await tenants.tenant_of(
+                Scope.system(), connection, intent.installation_id, intent.repository.id
+            )
+        if tenant is None or not self.is_enabled:
+            return None
+        speaking = Speaking(self.database, self.gate, self.replies, self.help_text, self.clock)
+        return await speaking.decide(intent, tenant)
 
     async def _is_confirmed(self, intent: CancelJobs | EndReview) -> bool:
         """An end counts only from the installation that serves the repository by our own records."""
@@ -213,11 +192,14 @@ class Intake:
             now=self.clock.now(),
         )
 
-    async def _save(self, intent: SaveInstallation, connection: AsyncConnection) -> None:
-        await tenants.save_installation(Scope.system(), connection, intent, now=self.clock.now())
-
-    async def _remove(self, intent: RemoveInstallation, connection: AsyncConnection) -> None:
-        await uninstall.uninstall(Scope.system(), connection, intent.installation_id, now=self.clock.now())
+    async def _installation(
+        self, intent: SaveInstallation | RemoveInstallation, connection: AsyncConnection
+    ) -> None:
+        now = self.clock.now()
+        if isinstance(intent, SaveInstallation):
+            await tenants.save_installation(Scope.system(), connection, intent, now=now)
+        else:
+            await uninstall.uninstall(Scope.system(), connection, intent.installation_id, now=now)
 
     async def _tenant(self, installation_id: int, repository: RepositoryRef) -> Tenant | None:
         """Who an event belongs to; an installation we never heard of is confirmed with GitHub first."""
@@ -227,6 +209,10 @@ class Intake:
             if tenant is not None:
                 return tenant
         return await self.installations.confirm(installation_id, repository)
+
+
+def _place(intent: StartJob, tenant: Tenant) -> Place:
+    return Place(tenant, intent.number, intent.comment_id, intent.actor)
 
 
 def _request_name(intent: StartJob) -> str:

@@ -18,7 +18,7 @@ from bot.db.deliveries import StoredDelivery
 from bot.domain.backoff import backoff_seconds
 from bot.domain.clock import Clock
 from bot.domain.enums import DeliveryState
-from bot.domain.intents import Event, Intent, StartJob
+from bot.domain.intents import Event, Intent, Speak, StartJob
 from bot.domain.rota import Rota
 from bot.domain.values import Scope
 from bot.errors import IssuewrightError, RetryLater, StillEnding
@@ -252,7 +252,7 @@ class Dispatcher:
 
 def _signed(intent: Intent, delivery_id: str) -> Intent:
     """*intent* with the name of its delivery, where a job may come of it."""
-    return replace(intent, delivery_id=delivery_id) if isinstance(intent, StartJob) else intent
+    return replace(intent, delivery_id=delivery_id) if isinstance(intent, StartJob | Speak) else intent
 
 
 def _installation_of(intents: Sequence[Intent]) -> int | None:

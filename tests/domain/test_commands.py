@@ -144,7 +144,7 @@ def test_no_two_verbs_share_a_name() -> None:
         ("/agent fxi it", 1, 8, "/agent fxi it\n       ^", "/agent fix"),
         ("/agent implment", 1, 8, "/agent implment\n       ^", "/agent fix"),
         ("/agent hlep", 1, 8, "/agent hlep\n       ^", "/agent help"),
-        ("hello\n\n  /agent  dance now", 3, 11, "  /agent  dance now\n          ^", "/agent help"),
+        ("hello\n\n  /agent  jumps now", 3, 11, "  /agent  jumps now\n          ^", "/agent help"),
         ("/agent", 1, 8, "/agent\n       ^", "/agent help"),
         ("/agent   ", 1, 8, "/agent\n       ^", "/agent help"),
         ("/agent ...", 1, 8, "/agent ...\n       ^", "/agent help"),

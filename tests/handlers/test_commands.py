@@ -1,9 +1,11 @@
 """Commands in created issue bodies and comments (TR-05 to TR-08, TR-12)."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.domain.enums import ThreadKind
-from bot.domain.intents import Intent, PostHelp, StartJob
+from bot.domain.intents import Intent, PostHelp, Speak, StartJob
 from bot.domain.values import Actor, Json, RepositoryRef, Snapshot
 from bot.handlers.router import route
 from tests import payloads
@@ -110,7 +112,7 @@ def test_fix_on_a_pull_request_is_answered_with_what_it_works_on() -> None:
     ],
 )
 def test_who_and_where_decide_for_comments(name: str, payload: Json, acts: bool) -> None:
-    assert bool(commented(payload)) is acts, name
+    assert any(not isinstance(intent, Speak) for intent in commented(payload)) is acts, name
 
 
 @pytest.mark.parametrize(
@@ -174,3 +176,33 @@ def test_text_that_no_database_stores_is_replaced() -> None:
     found = commented(payloads.comment_event("/agent fix e\0\udfff", of=issue))
     assert isinstance(found[0], StartJob)
     assert found[0].snapshot == Snapshot("a\ufffdb", "c\ufffdd", "e\ufffd\ufffd", ("\ufffd",), "mona")
+
+
+SAID = Speak(REPOSITORY, 77, 7, MONA, 8_000_001, None, "It is the rounding.")
+
+
+def test_a_comment_without_a_command_may_be_words_for_the_threads_job() -> None:
+    assert commented(payloads.comment_event("It is the rounding.")) == [SAID]
+
+
+def test_a_comment_on_a_pull_request_is_no_word_for_an_issues_job() -> None:
+    pull = payloads.issue(is_pull_request=True)
+    assert commented(payloads.comment_event("It is the rounding.", of=pull)) == []
+
+
+@pytest.mark.parametrize("verb", ["retry", "continue", "cancel"])
+def test_a_command_about_a_job_is_no_request_of_its_own(verb: str) -> None:
+    found = commented(payloads.comment_event(f"/agent {verb} with the old parser"))
+    assert found == [replace(SAID, verb=verb, words="with the old parser")]
+
+
+@pytest.mark.parametrize("sender", [BOT, STRANGER])
+def test_words_count_for_the_person_who_wrote_them_alone(sender: Json) -> None:
+    event = payloads.comment_event("It is the rounding.", author=payloads.user(), sender=sender)
+    assert commented(event) == []
+
+
+def test_a_new_issue_has_no_job_that_a_command_could_be_about() -> None:
+    (found,) = opened(payloads.issues_event("opened", of=payloads.issue(body="/agent retry")))
+    assert isinstance(found, PostHelp)
+    assert "has none yet" in (found.problem or "")

@@ -16,6 +16,7 @@ from bot.domain.intents import (
     PostHelp,
     RemoveInstallation,
     SaveInstallation,
+    Speak,
     StartJob,
 )
 from bot.domain.values import Json
@@ -69,6 +70,8 @@ def test_a_sample_gives_intents_only_where_it_should(sample: Sample) -> None:
         expected = [RemoveInstallation if sample.action == "deleted" else SaveInstallation]
     if (sample.event, sample.action) == ("pull_request", "closed") and sample.has_installation:
         expected = [EndReview]
+    if (sample.event, sample.action) == ("issue_comment", "created") and sample.has_installation:
+        expected = [Speak]
     assert [type(intent) for intent in found] == expected
     assert is_handled(sample.event, sample.action) or not expected
 
