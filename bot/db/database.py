@@ -89,7 +89,8 @@ def to_json(value: Any) -> str:
 
     https://www.postgresql.org/docs/current/datatype-json.html
     """
-    return _NUL.sub(r"\1\\ufffd", json.dumps(value))
+    text = json.dumps(value)
+    return _NUL.sub(r"\1\\ufffd", text) if "u0000" in text else text
 
 
 def prepare_sqlite(dbapi_connection: Any, _record: object = None) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,21 @@ from bot.domain.values import Actor, ClaimedJob, Said, Scope
 
 MAX_WAITING = 50
 """How many are taken in at once, oldest first; more wait for the next time."""
+
+
+def _waiting(*in_scope: ColumnElement[bool]) -> Select[str, str, str]:
+    """What nobody has taken in yet of a job; built once, for each step of a run asks for it."""
+    job = exists().where(agent_jobs.c.id == job_messages.c.job_id, *in_scope)
+    return (
+        select(job_messages.c.id, job_messages.c.actor_login, job_messages.c.body)
+        .where(job_messages.c.job_id == bindparam("job_id"), job_messages.c.taken_step.is_(None), job)
+        .order_by(job_messages.c.id)
+        .limit(MAX_WAITING)
+    )
+
+
+_WAITING: Final = _waiting()
+_WAITING_WITHIN: Final = _waiting(agent_jobs.c.organization_id == bindparam("within"))
 
 
 async def add(
@@ -54,14 +70,12 @@ async def add(
 
 async def waiting(scope: Scope, connection: AsyncConnection, job_id: str) -> list[Said]:
     """What nobody has taken in yet, oldest first, at most MAX_WAITING."""
-    in_scope = exists().where(agent_jobs.c.id == job_messages.c.job_id, within(scope, agent_jobs))
-    statement = (
-        select(job_messages.c.id, job_messages.c.actor_login, job_messages.c.body)
-        .where(job_messages.c.job_id == job_id, job_messages.c.taken_step.is_(None), in_scope)
-        .order_by(job_messages.c.id)
-        .limit(MAX_WAITING)
-    )
-    return [Said(row.id, row.actor_login, row.body) for row in await connection.execute(statement)]
+    values = {"job_id": job_id}
+    if scope.organization_id is None:
+        rows = await connection.execute(_WAITING, values)
+    else:
+        rows = await connection.execute(_WAITING_WITHIN, values | {"within": scope.organization_id})
+    return [Said(*row) for row in rows]
 
 
 async def take(

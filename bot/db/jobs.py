@@ -1,8 +1,9 @@
 """One job: loading it, moving it and its issue through their states; every write carries the fence."""
 
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import RowMapping, case, exists, func, literal, select, update
+from sqlalchemy import RowMapping, bindparam, case, exists, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import bell, events
@@ -14,6 +15,18 @@ from bot.domain.enums import Cause, IssueStatus, JobStatus, Phase
 from bot.domain.states import By, check_issue, check_job, end_of
 from bot.domain.values import Actor, ClaimedJob, Json, Origin, RepositoryRef, Scope
 from bot.errors import LeaseLost
+
+# Built once, for a step of a run asks for one of them in each of its transactions.
+_OWN: Final = (
+    update(job_runs)
+    .where(
+        job_runs.c.job_id == bindparam("own_job"),
+        job_runs.c.fence == bindparam("own_fence"),
+        job_runs.c.lease_owner.is_not(None),
+    )
+    .values(fence=job_runs.c.fence)
+)
+_OWN_FURTHER: Final = _OWN.values(waits=0, waiting_since=None)
 
 
 async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> ClaimedJob:
@@ -90,21 +103,17 @@ async def set_issue(
     )
 
 
-async def own(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> None:
+async def own(
+    scope: Scope, connection: AsyncConnection, job: ClaimedJob, *, has_got_further: bool = False
+) -> None:
     """Make sure, inside the caller's write, that the job is in scope and still ours; raises LeaseLost.
 
-    A job that was settled or given back is nobody's, although its fence has not moved.
+    A job that was settled or given back is nobody's, although its fence has not moved. One that has got
+    further, by a new step of this write, forgets that it has waited.
     """
     _in_scope(scope, job)
-    result = await connection.execute(
-        update(job_runs)
-        .where(
-            job_runs.c.job_id == job.id,
-            job_runs.c.fence == job.fence,
-            job_runs.c.lease_owner.is_not(None),
-        )
-        .values(fence=job.fence)
-    )
+    statement = _OWN_FURTHER if has_got_further else _OWN
+    result = await connection.execute(statement, {"own_job": job.id, "own_fence": job.fence})
     if result.rowcount != 1:
         raise LeaseLost(job.id)
 
@@ -230,12 +239,6 @@ async def waited(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> 
     statement = select(job_runs.c.waits, job_runs.c.waiting_since).where(job_runs.c.job_id == job.id)
     row = (await connection.execute(statement)).one()
     return row.waits, row.waiting_since
-
-
-async def got_further(connection: AsyncConnection, job: ClaimedJob) -> None:
-    """Forget the waiting, inside the write of a new step."""
-    waits = update(job_runs).where(job_runs.c.job_id == job.id, job_runs.c.waits > 0)
-    await connection.execute(waits.values(waits=0, waiting_since=None))
 
 
 async def wait_again(

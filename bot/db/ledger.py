@@ -26,6 +26,10 @@ __all__ = ["Call", "Spent", "affordable", "reserve", "settle", "spent_by_job", "
 AMOUNT: Final[ColumnElement[int]] = func.coalesce(ledger.c.settled_micro_usd, ledger.c.reserved_micro_usd)
 """What a row counts, in micro-USD: its cost once that is known, else the most that it can be."""
 _ALL: Final = "budget"
+# Built once, for they are asked for with each step of a run.
+_INSERT: Final = insert(ledger)
+_SETTLE: Final = update(ledger).where(ledger.c.id == bindparam("row_id"), ledger.c.is_settled.is_(False))
+_SETTLE_WITHIN: Final = _SETTLE.where(ledger.c.organization_id == bindparam("within"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +67,20 @@ async def reserve(
     budget.check_call(sums, Spent(call.micro_usd, call.tokens), limits, now=now)
     await jobs.own(scope, connection, job)
     row_id = new_id(now)
-    await connection.execute(
-        insert(ledger).values(
-            id=row_id,
-            job_id=job.id,
-            organization_id=job.organization_id,
-            actor_id=job.origin.actor.id,
-            repository_id=job.repository.id,
-            purpose=call.purpose,
-            model=call.model,
-            reserved_micro_usd=call.micro_usd,
-            tokens=call.tokens,
-            is_settled=False,
-            created_at=now,
-        )
-    )
+    row = {
+        "id": row_id,
+        "job_id": job.id,
+        "organization_id": job.organization_id,
+        "actor_id": job.origin.actor.id,
+        "repository_id": job.repository.id,
+        "purpose": call.purpose,
+        "model": call.model,
+        "reserved_micro_usd": call.micro_usd,
+        "tokens": call.tokens,
+        "is_settled": False,
+        "created_at": now,
+    }
+    await connection.execute(_INSERT, row)
     return row_id
 
 
@@ -86,17 +89,18 @@ async def settle(
 ) -> None:
     """Replace a reservation by what the call really cost and used; the first settlement stays."""
     used = asdict(usage)
-    await connection.execute(
-        update(ledger)
-        .where(ledger.c.id == row_id, ledger.c.is_settled.is_(False), within(scope, ledger))
-        .values(
-            settled_micro_usd=micro_usd,
-            tokens=sum(used.values()),
-            usage=used,
-            is_settled=True,
-            settled_at=now,
-        )
-    )
+    values = {
+        "row_id": row_id,
+        "settled_micro_usd": micro_usd,
+        "tokens": sum(used.values()),
+        "usage": used,
+        "is_settled": True,
+        "settled_at": now,
+    }
+    if scope.organization_id is None:
+        await connection.execute(_SETTLE, values)
+    else:
+        await connection.execute(_SETTLE_WITHIN, values | {"within": scope.organization_id})
 
 
 async def spent_by_job(scope: Scope, connection: AsyncConnection, job_id: str) -> Spent:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,6 +14,10 @@ from bot.db.tables import agent_artifacts, agent_jobs, agent_logs, job_steps, ve
 from bot.domain.enums import ArtifactType, LogLevel, StepKind, When
 from bot.domain.ids import new_id
 from bot.domain.values import ClaimedJob, CommandRecord, Json, Scope
+
+# Built once, for they are asked for with each step of a run.
+_INSERT_STEP: Final = insert(job_steps)
+_INSERT_LOG: Final = insert(agent_logs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ async def add_step(
     scope: Scope, connection: AsyncConnection, job: ClaimedJob, step: Step, *, now: datetime
 ) -> None:
     """Record a step under this owner's fence; raises LeaseLost."""
-    await jobs.own(scope, connection, job)
+    await jobs.own(scope, connection, job, has_got_further=step.kind is StepKind.TURN)
     await insert_steps(connection, job, [step], now=now)
 
 
@@ -65,8 +70,6 @@ async def insert_steps(
     Raises:
         IntegrityError: This fence has recorded such a step.
     """
-    if any(step.kind is StepKind.TURN for step in steps):
-        await jobs.got_further(connection, job)
     rows = [
         {
             "id": new_id(now),
@@ -83,7 +86,7 @@ async def insert_steps(
         for step in steps
     ]
     if rows:
-        await connection.execute(insert(job_steps), rows)
+        await connection.execute(_INSERT_STEP, rows)
 
 
 async def add_log(
@@ -123,7 +126,7 @@ async def insert_logs(
         for id_, line in zip(ids, lines, strict=True)
     ]
     if rows:
-        await connection.execute(insert(agent_logs), rows)
+        await connection.execute(_INSERT_LOG, rows)
 
 
 async def add_verifications(

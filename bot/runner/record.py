@@ -88,8 +88,9 @@ class JobRecord:
                 reserved = await self._reserve(connection, entry.need, now)
             except (BudgetExceeded, RetryLater) as error:
                 reserved = error
-            if not isinstance(reserved, str):
-                await jobs.own(self._scope, connection, self.job)
+            is_new = any(row.kind is StepKind.TURN for row in entry.rows)
+            if is_new or not isinstance(reserved, str):
+                await jobs.own(self._scope, connection, self.job, has_got_further=is_new)
             await self._write(connection, entry, now)
             return reserved
 
