@@ -57,6 +57,7 @@ class AnthropicModel:
         self._features = Features()
         self._client = providers.connect(provider, api_key, base_url)
         self._credential_errors = providers.credential_errors(provider)
+        self._is_body_changed = provider.name in providers.BODY_CHANGED
 
     async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
         """Answer *request* once, within *timeout_seconds* in all.
@@ -96,7 +97,8 @@ class AnthropicModel:
         try:
             response: object = await self._client.post(
                 "/v1/messages",
-                body=body,
+                # As bytes where the SDK has nothing to add: it would copy all of the conversation first.
+                **({"body": body} if self._is_body_changed else {"content": orjson.dumps(body)}),
                 cast_to=httpx2.Response,
                 options={"timeout": timeout_seconds},
                 stream=True,

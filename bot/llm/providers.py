@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NAMES = ("anthropic", "bedrock", "vertex", "foundry")
 DEFAULT_BASE_URL = "https://api.anthropic.com"
+BODY_CHANGED = frozenset({"bedrock", "vertex"})
+"""Where the SDK moves fields of the body into the address."""
 _REGION = Problem("ANTHROPIC_REGION", "it is not set", "name the region in which the model is served")
 _PROJECT = Problem("ANTHROPIC_PROJECT", "it is not set", "name the Google Cloud project that is billed")
 _FOUNDRY_KEY = Problem("ANTHROPIC_API_KEY", "it is not set", "set a key of the Foundry resource")
