@@ -1,6 +1,7 @@
 """Writes that propose a change: a branch and its pull request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Final
 
 from bot.domain.paths import protected_reason
@@ -108,7 +109,19 @@ async def _holds(api: RepositoryApi, commit: CommitInfo, payload: Json) -> bool:
 async def _tree(api: RepositoryApi, payload: Json) -> str:
     """The tree of the frozen files on the frozen base: the same files make the same tree, twice is once."""
     base = await api.commit(payload["base_sha"])
-    return await api.create_tree(base.tree_sha, [_entry(file) for file in payload["files"]])
+    return await api.create_tree(base.tree_sha, _entries(payload["files"]))
+
+
+def _entries(files: Sequence[Json]) -> list[TreeEntry]:
+    """Deletions first, for a file may take the place of a folder and a folder that of a file.
+
+    What stood below a path that becomes a file goes with it: GitHub refuses to delete what is not there.
+    """
+    entries = [_entry(file) for file in files]
+    kept = [entry for entry in entries if entry.content is not None]
+    paths = {entry.path for entry in kept}
+    gone = [entry for entry in entries if entry.content is None]
+    return [*(one for one in gone if paths.isdisjoint(map(str, PurePosixPath(one.path).parents))), *kept]
 
 
 def _entry(file: Json) -> TreeEntry:

@@ -13,11 +13,13 @@ TIMEOUT_SECONDS: Final = 60.0
 async def restore(tools: Tools, tree: Restore) -> None:
     """Make every file as the earlier attempt left it; the tools guard these paths as they did then.
 
+    What is gone goes first: a file may stand where a folder was, and a folder where a file was.
+
     Raises:
         Permanent: A file cannot be made (cause `sandbox_error`): the job would go on with another tree than
             the model has seen.
     """
-    for file in tree.files or ():
+    for file in sorted(tree.files or (), key=lambda file: file.content is not None):
         if file.content is None:
             call = "delete_file", {"path": file.path}
         else:

@@ -170,6 +170,25 @@ async def test_a_branch_is_one_signed_commit_with_exactly_the_frozen_files(desk:
     assert await desk.api.branch_sha("main") == desk.base_sha
 
 
+async def test_a_file_may_take_the_place_of_a_folder_and_a_folder_that_of_a_file(desk: Desk) -> None:
+    files = [
+        {"path": "box", "content": "a file now\n", "is_executable": False},
+        {"path": "box/deep/inner.txt", "content": None, "is_executable": False},
+        {"path": "box/inner.txt", "content": None, "is_executable": False},
+        {"path": "old.py/a.py", "content": "a folder now\n", "is_executable": False},
+        {"path": "old.py", "content": None, "is_executable": False},
+    ]
+    before = {"box/inner.txt": "x\n", "box/deep/inner.txt": "y\n"}
+    base_sha = await desk.forge.commit(REPOSITORY, "main", before, "maria")
+    payload = branch_payload(desk, files=files, base_sha=base_sha)
+
+    done = await desk.perform(await desk.freeze(OperationKind.BRANCH, payload))
+
+    assert done.state is OperationState.DONE, done.error
+    assert await desk.api.file("box", BRANCH) == b"a file now\n"
+    assert await desk.api.file("old.py/a.py", BRANCH) == b"a folder now\n"
+
+
 async def test_a_branch_that_is_not_this_jobs_is_left_alone(desk: Desk) -> None:
     theirs = await desk.forge.commit(REPOSITORY, BRANCH, {"a.txt": "a"}, "maria", "Issuewright-Job: 01OTHER")
     operation = await frozen(desk, OperationKind.BRANCH)
