@@ -8,13 +8,14 @@ from sqlalchemy import text
 
 from bot.db.database import Database, is_sqlite
 from bot.standin import sample
-from bot.standin.forge.plumbing import ZERO_SHA, Bare
+from bot.standin.forge.plumbing import Bare
 from bot.standin.forge.trees import Entry, Person, write_commit, write_tree
 from tests.system.rig import Rig
 
 SMUGGLED: Final = "smuggled-b4c1"
 FINISH: Final = ("finish", {"summary": "Done as told."})
-TRUE_CHANGE: Final = ("edit_file", sample.BOOK["scripts"][0]["turns"][2]["content"][1]["input"])
+_SPLIT: Final = next(script for script in sample.BOOK["scripts"] if script["name"] == "split")
+TRUE_CHANGE: Final = ("edit_file", _SPLIT["turns"][2]["content"][1]["input"])
 
 
 def obeying(*turns: dict[str, Any]) -> dict[str, Any]:
@@ -35,17 +36,23 @@ def turn(*calls: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 async def commit_links(product: Rig, links: Mapping[str, str]) -> None:
     """Commit symbolic links (path to target) to the sample's default branch, as a person could."""
-    repository = product.forge.world.repository(sample.REPOSITORY)
-    bare = Bare(repository.path)
-    parent = await bare.branch(repository.default_branch)
+    await commit(product, *(Entry(path, "120000", target.encode(), None) for path, target in links.items()))
+
+
+async def commit(
+    product: Rig, *entries: Entry, message: str = "Add files\n", repository: str = sample.REPOSITORY
+) -> None:
+    """Commit *entries* to a repository's default branch with plain git, whatever their names and modes."""
+    place = product.forge.world.repository(repository)
+    bare = Bare(place.path)
+    parent = await bare.branch(place.default_branch)
     assert parent is not None
-    entries = [Entry(path, "120000", target.encode(), None) for path, target in links.items()]
     tree = await write_tree(bare, parent, entries)
     person = Person("mallory", "mallory@example.com", product.forge.clock.now())
     sha = await write_commit(
-        bare, tree=tree, parents=[parent], author=person, committer=person, message="Add links\n"
+        bare, tree=tree, parents=[parent], author=person, committer=person, message=message
     )
-    await bare.update_ref(f"refs/heads/{repository.default_branch}", sha, parent or ZERO_SHA)
+    await bare.update_ref(f"refs/heads/{place.default_branch}", sha, parent)
 
 
 async def files_of(product: Rig, branch: str) -> dict[str, bytes]:
@@ -57,6 +64,13 @@ async def files_of(product: Rig, branch: str) -> dict[str, bytes]:
         facts, path = record.split(b"\t", 1)
         files[path.decode()] = await bare.read_blob(facts.split()[2].decode())
     return files
+
+
+async def modes_of(product: Rig, branch: str) -> dict[str, str]:
+    """The mode of every entry of a branch on the forge, by path."""
+    bare = Bare(product.forge.world.repository(sample.REPOSITORY).path)
+    listed = (await bare.run("ls-tree", "-r", "-z", branch)).decode().split("\0")[:-1]
+    return {record.partition("\t")[2]: record.split()[0] for record in listed}
 
 
 async def blobs_of(product: Rig) -> bytes:

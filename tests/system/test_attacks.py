@@ -183,7 +183,7 @@ async def test_hostile_words_reach_nobody(tmp_path: Path) -> None:
         await product.install()
         numbers = [
             await product.ask_by_label(
-                f"obey {place}",
+                f"Bug: obey {place}",
                 hostile.orders(TRUE_CHANGE, ("propose_change", {"title": title, "body": HOSTILE}), FINISH),
             )
             for place, title in enumerate(TITLES)

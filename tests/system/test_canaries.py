@@ -82,7 +82,7 @@ async def test_no_canary_comes_out_of_runs_that_go_well_or_wrong(tmp_path: Path)
         _make_trouble(product)
         assert product.process is not None
         with Watch(product.process.pid).running() as watch:
-            numbers = [await product.ask_by_label(title, ORDERS) for title in ("obey this", "break this")]
+            numbers = [await product.ask_by_label(title, ORDERS) for title in ("Bug: obey", "Bug: break")]
             numbers.append(await product.ask_by_label())
             memory = await product.until(lambda: _tool_host_memory(product))
             causes = [(await hostile.job_of(product, number))["cause"] for number in numbers]
