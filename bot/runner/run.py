@@ -20,6 +20,7 @@ from bot.domain.clock import Clock
 from bot.domain.enums import Cause, Phase
 from bot.domain.values import ClaimedJob, Scope
 from bot.errors import AccountRefused, LeaseLost, Permanent, RetryLater
+from bot.runner.announcing import Announcing
 from bot.runner.breaker import Breaker, refusal
 from bot.runner.ending import AGAIN, Ending
 from bot.runner.lease import CancelRequested, JobLease
@@ -167,17 +168,16 @@ class Runner:
             await self._phase(job, Phase.AUTHORIZE)
             await self.work.authorize(job)
             await self.work.confirm(job)
-            await self.ending.publishing.announce(job, lease)
             await self._phase(job, Phase.WORK)
-            outcome = await self._with_model(job)
+            outcome = await self._with_model(job, Announcing(self.ending.publishing, lease, self.clock))
             if outcome.cause is Cause.PULL_REQUEST:
                 await self.work.authorize(job)
             return outcome
 
-    async def _with_model(self, job: ClaimedJob) -> Outcome:
+    async def _with_model(self, job: ClaimedJob, announcing: Announcing) -> Outcome:
         """Do the work; of many jobs that a refused account stops, the first ends, and the others wait."""
         try:
-            outcome = await self.work.run(job)
+            outcome = await self.work.run(job, announcing.told)
         except AccountRefused as error:
             probe_seconds = _PROBE_BACKOFFS * self.times.backoff_seconds
             if self.breaker.refused(str(error), self.clock.monotonic(), probe_seconds=probe_seconds):

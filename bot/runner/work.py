@@ -1,7 +1,9 @@
 """The middle of a run: authorize, triage, check out, verify, let the agent work, verify again, decide."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from bot.agents import loop
 from bot.agents.prompt import Prompt
@@ -31,7 +33,13 @@ from bot.runner.triaging import Triaging
 from bot.runner.verifying import Desk, Verifier
 from bot.workspace.workspace import Workspace
 
+Told: TypeAlias = Callable[[ClaimedJob], AbstractAsyncContextManager[None]]
 READ_PERMISSIONS = {"contents": "read", "issues": "read", "metadata": "read"}
+
+
+def quietly(_job: ClaimedJob) -> AbstractAsyncContextManager[None]:
+    """Work of which nobody is told."""
+    return nullcontext()
 
 
 class Withdrawn(Permanent):
@@ -101,8 +109,11 @@ class Work:
         """A token that reads the job's repository; one for all who read within the block."""
         return self.app.lend(job.origin.installation_id, job.repository.id, READ_PERMISSIONS)
 
-    async def run(self, job: ClaimedJob) -> Outcome:
-        """Do the work, or what is left of it, and say what it came to; the read token ends with it."""
+    async def run(self, job: ClaimedJob, told: Told = quietly) -> Outcome:
+        """Do the work, or what is left of it, and say what it came to; the read token ends with it.
+
+        *told* is held around the work once it is known who does it.
+        """
         async with self.database.read() as connection:
             before = await past.past_of(Scope(job.organization_id), connection, job)
         async with self.reading(job) as loan:
@@ -112,7 +123,8 @@ class Work:
             job, question = await self.triaging.done(job, base)
             if question is not None:
                 return replace(question, base_sha=base.sha)
-            return await self._on_checkout(job, base, before, loan)
+            async with told(job):
+                return await self._on_checkout(job, base, before, loan)
 
     async def _on_checkout(self, job: ClaimedJob, base: Base, before: Past, loan: Loan) -> Outcome:
         token = await loan.value()
