@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ END = [
 ]
 
 
+@cache
 def agent(steps: int) -> Definition:
-    """code.fix, with commands and with room for so many steps."""
+    """code.fix, read once, with commands and with room for so many steps."""
     whole = registry.load().get("code.fix")
     limits = replace(whole.limits, steps=steps + 5, cost_usd=100.0)
     return replace(whole, limits=limits, tools=whole.tools | {"run_command"})

@@ -1,7 +1,8 @@
 """Our loop beside the least that does the same: an SDK loop, a tool process behind a pipe, a row a step.
 
 A scripted model on loopback answers at once: 30 steps of read, edit and list, then the end. Both subjects are
-processes of their own and take turns. Gap: from the model's answer to the next request. CPU: the whole tree.
+processes of their own; who is first changes each round, and a ratio is the median of the rounds' ratios.
+Gap: from the model's answer to the next request. CPU: the whole tree, from the first request to the end.
 Then: what each further agent costs a worker in memory, and what the session is billed beside the optimum
 (tools, system and task warm from another job, every token written once, the last turn not at all).
 Use: python benchmarks/loop.py [--rounds 5] [--steps 30] [--agents 8]
@@ -11,11 +12,13 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +79,10 @@ async def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             for number in range(chosen.agents)
         ]
         jobs = await agent_run.jobs(database, chosen.agents)
+        # Definitions are read when a worker starts; the reference has them before its first request too.
+        agent_run.agent(chosen.steps)
         forget_peak()
+        thread_at = time.thread_time()
         meters = [agent_run.Meter(host.pid) for host in hosts]
         await asyncio.gather(
             *(
@@ -84,10 +90,12 @@ async def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 for job, host in zip(jobs, hosts, strict=True)
             )
         )
+        thread_seconds = time.thread_time() - thread_at
         figures = [meter.read() for meter in meters]
         await model.close()
     tools_seconds = sum(row["cpu_children_s"] for row in figures)
-    return {**figures[0], "cpu_children_s": tools_seconds, "peak_mib": peak_mib()}
+    parts = {"cpu_children_s": tools_seconds, "cpu_thread_s": thread_seconds, "peak_mib": peak_mib()}
+    return {**figures[0], **parts}
 
 
 def forget_peak() -> None:
@@ -202,7 +210,8 @@ def session(name: str, base: str, steps: int, agents: int = 1) -> dict[str, Any]
     figures = json.loads(done.stdout)
     cpu_ms = (figures["cpu_self_s"] + figures["cpu_children_s"]) / steps / agents * 1e3
     own_ms = figures["cpu_self_s"] / steps / agents * 1e3
-    return {**figures, **report, "cpu_ms": cpu_ms, "own_ms": own_ms}
+    thread_ms = figures.get("cpu_thread_s", 0.0) / steps / agents * 1e3
+    return {**figures, **report, "cpu_ms": cpu_ms, "own_ms": own_ms, "thread_ms": thread_ms}
 
 
 def measure(chosen: argparse.Namespace) -> None:
@@ -210,10 +219,10 @@ def measure(chosen: argparse.Namespace) -> None:
     taken: dict[str, list[dict[str, Any]]] = {"ours": [], "reference": []}
     with model(chosen.steps) as base:
         for number in range(chosen.rounds + 1):
-            for name, rows in taken.items():
+            for name in sorted(taken, reverse=bool(number % 2)):
                 row = session(name, base, chosen.steps)
                 if number:  # the first one warms up
-                    rows.append(row)
+                    taken[name].append(row)
         one, many = (session("ours", base, chosen.steps, agents) for agents in (1, 1 + chosen.agents))
     print(f"agent loop, {chosen.steps} steps, median of {chosen.rounds} interleaved rounds")
     for key, words in (("gap_ms", "gap"), ("cpu_ms", "CPU"), ("own_ms", "of it without the tool process")):
@@ -222,6 +231,7 @@ def measure(chosen: argparse.Namespace) -> None:
         ratio = statistics.median(mine[key] / other[key] for mine, other in pairs)
         told = ", ".join(f"{name} {value:.2f} ms" for name, value in middle.items())
         print(f"{words} a step: {told}, ratio {ratio:.2f} (goal: {GOAL})")
+    print(f"our CPU a step: {where(taken['ours'])}; the load was {os.getloadavg()[0]:.1f}")
     talk_mib = many["last_bytes"] / 2**20
     further = (many["peak_mib"] - one["peak_mib"]) / chosen.agents
     words = (
@@ -231,6 +241,14 @@ def measure(chosen: argparse.Namespace) -> None:
     sizes = taken["ours"][-1]["sizes"]
     units, best = bill(sizes), optimum(sizes)
     print(f"input: {units:,.0f} units, optimum {best:,.0f}, ratio {units / best:.3f} (goal: {BILL_GOAL})")
+
+
+def where(rows: list[dict[str, Any]]) -> str:
+    """Where our CPU goes: the loop with its client, the database's thread, the tools."""
+    loop, own, whole = (
+        statistics.median(row[key] for row in rows) for key in ("thread_ms", "own_ms", "cpu_ms")
+    )
+    return f"loop and client {loop:.2f} ms, database {own - loop:.2f} ms, tool process {whole - own:.2f} ms"
 
 
 def bill(sizes: list[dict[str, int]]) -> float:
