@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import submit
+from bot.db import job_messages, submit
 from bot.db.scope import within
 from bot.db.submit import NAME, Submitted, Work
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs
@@ -59,7 +59,7 @@ async def again(
     source = {key: getattr(found, key) for key in job_origins.c.keys()}  # noqa: SIM118 (no mapping)
     if asked is not None:
         source |= _asked(asked, job_id, found.snapshot)
-    return await submit.add_job(
+    made = await submit.add_job(
         Scope(found.organization_id),
         connection,
         found.issue_id,
@@ -70,6 +70,9 @@ async def again(
         authority=authority,
         now=now,
     )
+    if asked is not None and asked.is_continued:
+        await job_messages.hand_on(connection, job_id, made.job_id)
+    return made
 
 
 def _asked(asked: Asked, job_id: str, snapshot: Json) -> Json:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import jobs
+from bot.db.prepared import prepared
 from bot.db.scope import within
 from bot.db.tables import agent_jobs, job_messages
 from bot.domain.ids import new_id
@@ -30,7 +31,7 @@ def _waiting(*in_scope: ColumnElement[bool]) -> Select[str, str, str]:
 
 
 _WAITING: Final = _waiting()
-_WAITING_WITHIN: Final = _waiting(agent_jobs.c.organization_id == bindparam("within"))
+_WAITING_WITHIN: Final = prepared(_waiting(agent_jobs.c.organization_id == bindparam("within")))
 
 
 async def add(
@@ -93,3 +94,18 @@ async def take(
         .values(taken_step=step)
     )
     await connection.execute(taken)
+
+
+async def count_waiting(scope: Scope, connection: AsyncConnection, job_id: str) -> int:
+    """How many nobody has taken in."""
+    in_scope = exists().where(agent_jobs.c.id == job_messages.c.job_id, within(scope, agent_jobs))
+    statement = select(func.count()).where(
+        job_messages.c.job_id == job_id, job_messages.c.taken_step.is_(None), in_scope
+    )
+    return int(await connection.scalar(statement) or 0)
+
+
+async def hand_on(connection: AsyncConnection, job_id: str, next_id: str) -> None:
+    """Let the job that goes on from another one take in what came too late for that."""
+    late = update(job_messages).where(job_messages.c.job_id == job_id, job_messages.c.taken_step.is_(None))
+    await connection.execute(late.values(job_id=next_id))

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import logs
-from bot.db import jobs, transcript
+from bot.db import job_messages, jobs, transcript
 from bot.db.database import Database
 from bot.domain.clock import Clock
 from bot.domain.enums import Cause, LogLevel
@@ -43,6 +43,7 @@ class Ending:
         now = self.clock.now()
         async with self.database.write() as connection:
             has_living = await self.publishing.has_living(connection, job)
+            outcome = _with_late(outcome, await job_messages.count_waiting(scope, connection, job.id))
             await jobs.freeze(
                 scope,
                 connection,
@@ -119,6 +120,15 @@ class Ending:
             await transcript.add_artifacts(scope, connection, job, [pull], now=self.clock.now())
         status = await jobs.settle(scope, connection, job, now=self.clock.now())
         log.info("job_settled", status=status.value)
+
+
+def _with_late(outcome: Outcome, count: int) -> Outcome:
+    """The same end, with a word on what people said after the agent had ended its work."""
+    if not count:
+        return outcome
+    said = "One comment" if count == 1 else f"{count} comments"
+    words = f"{said} came too late to be read; `/agent continue` goes on with that."
+    return replace(outcome, next_step=f"{outcome.next_step} {words}".strip())
 
 
 def _without_change(outcome: Outcome, kinds: tuple[str, ...]) -> Outcome:

@@ -115,6 +115,15 @@ async def test_an_ended_job_is_done_again_once(hall: Hall, verb: str, is_continu
     assert found.actor_id == hall.writer.id
 
 
+async def test_what_came_too_late_for_a_job_is_read_by_the_one_that_goes_on(hall: Hall) -> None:
+    job_id = await begun(hall)
+    await hall.apply(said(hall, "And the docs.", comment=49))
+    await end_job(hall.database, job_id, Cause.ANSWERED)
+    await hall.apply(said(hall, "", verb="continue"))
+    (message,) = await hall.rows("job_messages")
+    assert (message.job_id, message.body) == ((await jobs(hall))[-1].id, "And the docs.")
+
+
 async def test_continue_with_words_is_told_to_a_job_that_is_at_work(hall: Hall) -> None:
     await begun(hall)
     await hall.apply(said(hall, "skip the docs", verb="continue"))

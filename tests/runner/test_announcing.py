@@ -6,13 +6,14 @@ from typing import cast
 
 import pytest
 
-from bot.domain.values import ClaimedJob
+from bot.db import job_messages
+from bot.domain.values import ClaimedJob, Scope
 from bot.errors import Permanent
 from bot.runner.announcing import QUIET_SECONDS, Announcing
 from bot.runner.lease import JobLease
 from bot.runner.publishing import Publishing
 from tests.fakes import ManualClock
-from tests.runner.conftest import Stack
+from tests.runner.conftest import ANSWER, Stack, World, attempt
 
 
 class Heard:
@@ -103,3 +104,16 @@ async def test_work_that_fails_is_not_announced_any_more(stack: Stack, job_id: s
         async with _announcing(heard, lease, clock).told(job):
             raise RuntimeError
     assert heard.jobs == []
+
+
+async def test_the_end_says_that_a_comment_came_too_late(world: World, stack: Stack, job_id: str) -> None:
+    async def speak() -> None:
+        async with world.database.write() as connection:
+            await job_messages.add(
+                Scope.system(), connection, job_id, 5, world.actor, "Wait!", now=world.clock.now()
+            )
+
+    world.model.turns[:] = ANSWER
+    world.model.on_ask = speak
+    await attempt(world, stack, job_id)
+    assert "One comment came too late to be read; `/agent continue` goes on" in world.said(job_id)[-1]
