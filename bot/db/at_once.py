@@ -1,10 +1,12 @@
 """Whole transactions on SQLite in one step of a thread: no statement crosses between threads by itself.
 
 The usual way (aiosqlite) hands each statement to a thread and back several times, which costs more than the
-statement. Queries stay as they are: they are run to their end without ever waiting.
+statement. Queries stay as they are: they are run to their end without ever waiting; those that are prepared
+go to the driver itself, all others through SQLAlchemy, in the same transaction.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
@@ -12,6 +14,9 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import CursorResult, Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import PoolProxiedConnection
+
+from bot.db import prepared
 
 Found = TypeVar("Found")
 
@@ -20,8 +25,12 @@ class AtOnce:
     """Runs transactions on *engine*, one at a time, in a thread of its own."""
 
     def __init__(self, engine: Engine) -> None:
-        """Keep the engine; thread and connection come with the first transaction."""
+        """Keep the engine, which has one SQLite connection and begins no transaction by itself.
+
+        Thread and connection come with the first transaction.
+        """
         self._engine = engine
+        self._raw: PoolProxiedConnection | None = None
         self._executor: ThreadPoolExecutor | None = None
 
     async def run(self, action: Callable[[AsyncConnection], Awaitable[Found]]) -> Found:
@@ -42,35 +51,70 @@ class AtOnce:
         if self._executor is not None:
             self._executor.shutdown()
             self._executor = None
+        self._raw = None
         self._engine.dispose()
 
     def _transact(self, action: Callable[[AsyncConnection], Awaitable[Found]]) -> Found:
-        with self._engine.begin() as connection:
-            steps = action(cast(AsyncConnection, _Ready(connection))).__await__()
-            try:
-                next(steps)
-            except StopIteration as end:
-                return cast(Found, end.value)
-            message = "a transaction that runs at once must not wait for anything else"
-            raise RuntimeError(message)
+        self._raw = self._raw or self._engine.raw_connection()
+        driver = cast(sqlite3.Connection, self._raw.dbapi_connection)
+        ready = _Ready(self._engine, driver)
+        with prepared.Wrapping(self._engine.dialect, "BEGIN IMMEDIATE"):
+            # A write takes the lock at once, so that it cannot fail half way for want of it.
+            driver.execute("BEGIN IMMEDIATE")
+        try:
+            found = _finish(action(cast(AsyncConnection, ready)))
+            with prepared.Wrapping(self._engine.dialect, "COMMIT"):
+                driver.commit()
+        except BaseException:
+            driver.rollback()
+            raise
+        finally:
+            ready.close()
+        return found
+
+
+def _finish(action: Awaitable[Found]) -> Found:
+    """What *action* gives, which must be there without waiting."""
+    steps = action.__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        return cast(Found, end.value)
+    message = "a transaction that runs at once must not wait for anything else"
+    raise RuntimeError(message)
 
 
 class _Ready:
     """The part of an `AsyncConnection` that our queries use, answered at once."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Answer by *connection*."""
-        self._connection = connection
+    def __init__(self, engine: Engine, driver: sqlite3.Connection) -> None:
+        """Answer by *driver*, the connection of *engine*, which is within a transaction."""
+        self._engine = engine
+        self._driver = driver
+        self._connection: Connection | None = None
 
     @property
     def dialect(self) -> Dialect:
         """What kind of database it is."""
-        return self._connection.dialect
+        return self._engine.dialect
 
     async def execute(self, statement: Any, parameters: Any = None) -> CursorResult[Any]:
         """Run one statement."""
-        return self._connection.execute(statement, parameters)
+        found = prepared.run(self._driver, self._engine.dialect, statement, parameters)
+        if found is not None:
+            return cast(CursorResult[Any], found)
+        return self._usual().execute(statement, parameters)
 
     async def scalar(self, statement: Any, parameters: Any = None) -> Any:
         """The first value of the first row."""
-        return self._connection.scalar(statement, parameters)
+        return self._usual().scalar(statement, parameters)
+
+    def close(self) -> None:
+        """Give back what SQLAlchemy has used, after the transaction's end."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _usual(self) -> Connection:
+        """SQLAlchemy's view of the same connection."""
+        self._connection = self._connection or self._engine.connect()
+        return self._connection

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 from bot.config_database import is_session_kept
 from bot.db import postgres
 from bot.db.at_once import AtOnce
-from bot.db.columns import OWN_SCHEMA
+from bot.db.prepared import SQLITE_SCHEMAS
 
 Found = TypeVar("Found")
 BUSY_TIMEOUT_MS = 15_000
@@ -51,7 +51,8 @@ def make_engine(url: str, *, command_seconds: float | None = postgres.COMMAND_SE
         event.listen(engine.sync_engine, "checkout", postgres.refuse_closed)
         return engine
     engine = create_async_engine(url, **_sqlite_arguments())
-    _listen_sqlite(engine.sync_engine)
+    event.listen(engine.sync_engine, "connect", prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -60,13 +61,8 @@ def _sqlite_arguments() -> dict[str, Any]:
         "json_serializer": to_json,
         "hide_parameters": True,
         "connect_args": {"factory": _Connection},
-        "execution_options": {"schema_translate_map": {OWN_SCHEMA: None}},
+        "execution_options": {"schema_translate_map": SQLITE_SCHEMAS},
     }
-
-
-def _listen_sqlite(engine: Engine) -> None:
-    event.listen(engine, "connect", prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
 
 
 class _Connection(sqlite3.Connection):
@@ -167,5 +163,5 @@ def _at_once(url: str) -> AtOnce:
     """Transactions on the same file, each in one step."""
     place = make_url(url).set(drivername="sqlite")
     engine = create_engine(place, poolclass=StaticPool, **_sqlite_arguments())
-    _listen_sqlite(engine)
-    return AtOnce(engine.execution_options(**{_WRITE: True}))
+    event.listen(engine, "connect", prepare_sqlite)
+    return AtOnce(engine)

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import bell, events
 from bot.db.columns import UtcTimestamp
+from bot.db.prepared import prepared
 from bot.db.scope import within
 from bot.db.submit import NAME, snapshot_from_json
 from bot.db.tables import agent_issues, agent_jobs, job_origins, job_runs, repositories
@@ -17,16 +18,13 @@ from bot.domain.values import Actor, ClaimedJob, Json, Origin, RepositoryRef, Sc
 from bot.errors import LeaseLost
 
 # Built once, for a step of a run asks for one of them in each of its transactions.
-_OWN: Final = (
-    update(job_runs)
-    .where(
-        job_runs.c.job_id == bindparam("own_job"),
-        job_runs.c.fence == bindparam("own_fence"),
-        job_runs.c.lease_owner.is_not(None),
-    )
-    .values(fence=job_runs.c.fence)
+_OWNED: Final = update(job_runs).where(
+    job_runs.c.job_id == bindparam("own_job"),
+    job_runs.c.fence == bindparam("own_fence"),
+    job_runs.c.lease_owner.is_not(None),
 )
-_OWN_FURTHER: Final = _OWN.values(waits=0, waiting_since=None)
+_OWN: Final = prepared(_OWNED.values(fence=job_runs.c.fence))
+_OWN_FURTHER: Final = prepared(_OWNED.values(waits=0, waiting_since=None))
 
 
 async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> ClaimedJob:

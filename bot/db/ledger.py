@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, case, func, insert, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import jobs
+from bot.db.prepared import prepared
 from bot.db.scope import within
 from bot.db.tables import ledger
 from bot.db.turns import take_turn
@@ -27,9 +28,9 @@ AMOUNT: Final[ColumnElement[int]] = func.coalesce(ledger.c.settled_micro_usd, le
 """What a row counts, in micro-USD: its cost once that is known, else the most that it can be."""
 _ALL: Final = "budget"
 # Built once, for they are asked for with each step of a run.
-_INSERT: Final = insert(ledger)
+_INSERT: Final = prepared(insert(ledger))
 _SETTLE: Final = update(ledger).where(ledger.c.id == bindparam("row_id"), ledger.c.is_settled.is_(False))
-_SETTLE_WITHIN: Final = _SETTLE.where(ledger.c.organization_id == bindparam("within"))
+_SETTLE_WITHIN: Final = prepared(_SETTLE.where(ledger.c.organization_id == bindparam("within")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ def _sums() -> Select[*tuple[Any, ...]]:
     return select(above, minute, own).join_from(above, minute, true()).join(own, true())
 
 
-_SUMS: Final = _sums()
+_SUMS: Final = prepared(_sums())
 
 
 async def _one(

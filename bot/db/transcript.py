@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import jobs, past
+from bot.db.prepared import prepared
 from bot.db.scope import within
 from bot.db.tables import agent_artifacts, agent_jobs, agent_logs, job_steps, verifications
 from bot.domain.enums import ArtifactType, LogLevel, StepKind, When
@@ -16,8 +17,8 @@ from bot.domain.ids import new_id
 from bot.domain.values import ClaimedJob, CommandRecord, Json, Scope
 
 # Built once, for they are asked for with each step of a run.
-_INSERT_STEP: Final = insert(job_steps)
-_INSERT_LOG: Final = insert(agent_logs)
+_INSERT_STEP: Final = prepared(insert(job_steps))
+_INSERT_LOG: Final = prepared(insert(agent_logs))
 
 
 @dataclass(frozen=True, slots=True)
