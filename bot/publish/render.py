@@ -108,6 +108,7 @@ def pull_body(  # noqa: PLR0913 - the facts of one pull request, each given by n
     job_id: str,
     requester: str,
     pre_existing_failures: bool,
+    changed_tests: Sequence[str] = (),
 ) -> str:
     """What and why, the verification record, the limits, and the one `Closes` that we write ourselves."""
     limits = [
@@ -119,6 +120,11 @@ def pull_body(  # noqa: PLR0913 - the facts of one pull request, each given by n
             0,
             "- **Failures that were there before remain**: the verification fails in the same way"
             " without this change.",
+        )
+    if changed_tests:
+        named = ", ".join(code(path) for path in changed_tests)
+        limits.insert(
+            0, f"- **Tests that were there before are changed**: {named}. See what they ask for now."
         )
     return _body(
         "### What and why",

@@ -255,6 +255,7 @@ def _pull(job: ClaimedJob, outcome: Outcome, voice: Voice) -> Frozen:
         job_id=job.id,
         requester=job.origin.actor.login,
         pre_existing_failures=outcome.has_old_failures,
+        changed_tests=outcome.changed_tests,
     )
     payload: Json = {
         "head": branch_of(job),

@@ -40,6 +40,11 @@ _PRINTS_BY_TRADE: Final = re.compile(
 _LATER: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 _CONFLICT: Final = re.compile(r"^(<{7} |={7}$|>{7} )")
 _COMMENT: Final = re.compile(r"^\s*(#(?!!)|//|--|/?\*|;;)")
+# A comment behind code; where a quotation mark follows, it may be none.
+_BEHIND_HASH: Final = re.compile(r"\s+#[^\"']*$")
+_BEHIND_SLASHES: Final = re.compile(r"\s+//[^\"'`]*$")
+_HASH_COMMENTS: Final = (".py", ".rb", ".sh", ".ex", ".exs")
+_INDENTED: Final = (".py", ".yml", ".yaml", ".md", ".haml", ".pug", ".nim", "Makefile")
 _CODE_LIKE: Final = re.compile(
     r"[;{}]\s*$|\)\s*:?\s*$|\w\s*[-+*/|]?=\s*\S|^\W*(def|return|import|from|func|let|const)\b.*\S$"
 )
@@ -170,7 +175,7 @@ def _runs(lines: Sequence[Line]) -> Iterator[list[Line]]:
 def _is_white(path: str, hunk: Hunk) -> bool:
     """Whether a hunk changes nothing but white space; where indentation is meaning, only at line ends."""
     old, new = ([line.text for line in lines] for lines in (hunk.removed, hunk.added))
-    if path.endswith((".py", ".yml", ".yaml", ".md", ".haml", ".pug", ".nim", "Makefile")):
+    if path.endswith(_INDENTED):
         return [text.rstrip() for text in old] == [text.rstrip() for text in new]
     return "".join("".join(old).split()) == "".join("".join(new).split())
 
@@ -178,9 +183,15 @@ def _is_white(path: str, hunk: Hunk) -> bool:
 def _is_hollow(change: FileChange) -> bool:
     if change.is_new or change.content is None:
         return False
-    return all(_bare(hunk.added) == _bare(hunk.removed) for hunk in patch_lines.hunks(change))
+    return all(
+        _bare(change.path, hunk.added) == _bare(change.path, hunk.removed)
+        for hunk in patch_lines.hunks(change)
+    )
 
 
-def _bare(lines: Sequence[Line]) -> list[str]:
-    """What is left of *lines* without comments and blank ones."""
-    return [line.text.rstrip() for line in lines if line.text.strip() and not _COMMENT.match(line.text)]
+def _bare(path: str, lines: Sequence[Line]) -> list[str]:
+    """What is left of *lines* without comments, white space that means nothing, and blank lines."""
+    kept = [line.text for line in lines if line.text.strip() and not _COMMENT.match(line.text)]
+    behind = _BEHIND_HASH if path.endswith(_HASH_COMMENTS) else _BEHIND_SLASHES
+    bare = [behind.sub("", text).rstrip() for text in kept]
+    return bare if path.endswith(_INDENTED) else ["".join("".join(bare).split())]

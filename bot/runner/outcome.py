@@ -7,11 +7,14 @@ from typing import Final
 from bot.domain.effects import Duplicate, LoopResult, Proposal, Review, Stop
 from bot.domain.enums import Cause, When
 from bot.domain.values import CommandRecord, FileChange
-from bot.runner.failures import fails, same_failures
+from bot.runner import weakened
+from bot.runner.failures import fails, hides_failures, same_failures
 
 COMMAND: Final = "{command}"
 """In a `next_step`: the command that asks for the same work again; freezing puts it there."""
 _AGAIN: Final = f"`{COMMAND}` tries again from the start."
+_MORE: Final = f"Say more about the problem and use `{COMMAND}` again."
+_TESTS_ARE_WRONG: Final = f"If it is the tests that are wrong, say so and use `{COMMAND}` again."
 _REPLY: Final = "Answer in a reply here, or with `/agent continue <answer>`; the work goes on from there."
 _PREPARED: Final = "These files were prepared and are kept with the job; nothing of them was applied."
 MAX_FILES: Final = 15
@@ -72,6 +75,11 @@ class Outcome:
         """The whole change as one patch, or None where there is none."""
         return "".join(change.patch for change in self.changes) or None
 
+    @property
+    def changed_tests(self) -> tuple[str, ...]:
+        """The tests that were there before and that the change edits or deletes; people are told which."""
+        return weakened.changed(self.changes)
+
 
 def decide(
     result: LoopResult,
@@ -90,17 +98,12 @@ def decide(
     limits, and the verification passes after it, or fails as it did before, or could not run. *objection*:
     why it does not, although no failure is new.
     """
-    is_answer = answers(agent_type)
-    if is_answer:
+    if answers(agent_type):
         before, after = (), ()
-    end = _without_result(result) or (
-        _judge_answer(result, changes, agent_type)
-        if is_answer
-        else _judge(result, changes, before, after, objection)
-    )
-    cause, sentence, next_step = end
-    records = [Record(When.BEFORE, record) for record in before]
-    records += [Record(When.AFTER, record) for record in after]
+        judged = _judge_answer(result, changes, agent_type)
+    else:
+        judged = _judge(result, changes, before, after, objection)
+    cause, sentence, next_step = _without_result(result) or judged
     return Outcome(
         cause=cause,
         sentence=sentence,
@@ -109,7 +112,7 @@ def decide(
         analysis=result.analysis,
         proposal=result.proposal,
         changes=tuple(changes),
-        records=tuple(records),
+        records=_records(before, after),
         base_sha=base_sha,
         steps=result.steps,
         cost_usd=result.cost_usd,
@@ -120,6 +123,11 @@ def decide(
         labels=result.labels,
         duplicate=result.duplicate,
     )
+
+
+def _records(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> tuple[Record, ...]:
+    pairs = ((When.BEFORE, before), (When.AFTER, after))
+    return tuple(Record(when, record) for when, records in pairs for record in records)
 
 
 def answers(agent_type: str) -> bool:
@@ -168,10 +176,10 @@ def _judge(
         return Cause.ANSWERED, sentence, "Split the request into smaller ones."
     if fails(after) and not same_failures(before, after):
         sentence = "The verification fails with this change, so no pull request was opened; the diff is kept."
-        return Cause.VERIFY_FAILED, sentence, f"Say more about the problem and use `{COMMAND}` again."
+        return Cause.VERIFY_FAILED, sentence, _TESTS_ARE_WRONG if hides_failures(after) else _MORE
     if objection is not None:
         sentence = f"No pull request was opened, for {objection}; the diff is kept."
-        return Cause.VERIFY_FAILED, sentence, f"Say more about the problem and use `{COMMAND}` again."
+        return Cause.VERIFY_FAILED, sentence, _MORE
     return Cause.PULL_REQUEST, "", "Review the draft; push to its branch or close it as you like."
 
 

@@ -14,14 +14,24 @@ from bot.db.database import Database
 from bot.domain.clock import Clock
 from bot.domain.effects import LoopResult
 from bot.domain.enums import Tier, When
+from bot.domain.past import Past
 from bot.domain.ports import ToolHost
 from bot.domain.values import ClaimedJob, CommandRecord, FileChange, RepositoryConfig, Scope
 from bot.runner import last_look, weakened
-from bot.runner.failures import fails, got_better, same_failures, with_missing_toolchain, with_old_tests
+from bot.runner.failures import (
+    as_unsteady,
+    fails,
+    got_better,
+    is_known,
+    is_unsteady,
+    same_failures,
+    with_fewer_tests,
+    with_missing_toolchain,
+    with_old_tests,
+)
 from bot.runner.outcome import needs_verification
+from bot.runner.reports import Measure
 
-MAX_ROUNDS: Final = 3
-"""How often a verification that fails goes back to the agent."""
 HEAD_CHARS: Final = 2_000
 TAIL_CHARS: Final = 6_000
 
@@ -38,6 +48,12 @@ _OLD_FAILURE: Final = (
     "failures are what the request is about, it is not done; go on. If they have nothing to do with it, "
     "propose the change again as it is."
 )
+_OBJECTION: Final = "The change is not proposed yet, for {objection}. Mend that, and propose it again."
+INLINE: Final = (
+    "what failed before passes after a change of what the tests beside the code expect ({places}), which the "
+    "request does not ask for"
+)
+MAX_PLACES: Final = 5
 HOLLOW: Final = "nothing but comments and white space is changed, and the verification fails as before"
 
 
@@ -70,18 +86,27 @@ class Verifier:
     """The loop's judge (`bot.agents.ports.Judge`) and the keeper of the harness's own records for one job.
 
     `before`, then the loop with `judge`, then `after` of the change that is left, then `objection`.
+    *request* is what people asked for; *told* what earlier attempts of the job have told the agent
+    (`told_before`); *is_about_words*: documentation was asked for, so a change of comments may be all of it.
     """
 
     host: ToolHost
     config: RepositoryConfig
     desk: Desk
     timeout_seconds: float
+    request: str = ""
+    told: str = ""
+    is_about_words: bool = False
     _before: list[CommandRecord] | None = None
+    _base_again: dict[str, CommandRecord] = field(default_factory=dict)
     _after: dict[str, list[CommandRecord]] = field(default_factory=dict)
     _written: int = 0
-    _rounds: int = 0
-    _has_looked: bool = False
-    _has_asked: bool = False
+    _has_looked: bool = field(init=False)
+    _has_asked: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What an earlier attempt was asked once is not asked again."""
+        self._has_looked, self._has_asked = _LOOK_AGAIN in self.told, _OLD_FAILURE in self.told
 
     async def before(self) -> list[CommandRecord]:
         """Prepare the base, and try it as it is; the second time what was found the first time.
@@ -112,7 +137,7 @@ class Verifier:
         digest = _digest(changes)
         if digest not in self._after:
             old = await self.before()
-            suspect = weakened.weakened(changes)
+            suspect = weakened.deciding(changes, self.config.verify)
             records = [await self._try(record, suspect) for record in old]
             await self.desk.write(When.AFTER, records, self._written)
             self._written += len(records)
@@ -123,7 +148,8 @@ class Verifier:
         """None where *result* may stand; else words for the agent, who then goes on with its work.
 
         A change that is proposed is looked at once by rules, and tried. A failure that was not there before
-        goes back `MAX_ROUNDS` times; then the result stands, and its verification has failed.
+        goes back whenever the loop asks, which counts the rounds over all attempts; what stands in the end
+        has failed its verification.
         """
         changes = await self.host.changes()
         if not needs_verification(result, changes):
@@ -131,9 +157,9 @@ class Verifier:
         before, after = await self.before(), await self.after(changes)
         words = self._shame(changes)
         if fails(after) and not same_failures(before, after):
-            if self._rounds < MAX_ROUNDS:
-                self._rounds += 1
-                words.append(_failure_words(before, after))
+            words.append(_failure_words(before, after))
+        elif (objection := await self.objection(changes)) is not None:
+            words.append(_OBJECTION.format(objection=objection))
         elif fails(after) and not got_better(before, after) and not self._has_asked:
             self._has_asked = True
             words.append(_unchanged_words(after))
@@ -142,8 +168,15 @@ class Verifier:
     async def objection(self, changes: Sequence[FileChange]) -> str | None:
         """Why a change must not be proposed although its records show no new failure; None: nothing."""
         before, after = await self.before(), await self.after(changes)
-        is_useless = fails(after) and not got_better(before, after)
-        return HOLLOW if is_useless and last_look.is_hollow(changes) else None
+        is_better = got_better(before, after)
+        if fails(after) and not is_better and not self.is_about_words and last_look.is_hollow(changes):
+            return HOLLOW
+        places = weakened.inline(changes) if is_better and not self._may_change_tests else []
+        return INLINE.format(places=", ".join(places[:MAX_PLACES])) if places else None
+
+    @property
+    def _may_change_tests(self) -> bool:
+        return weakened.is_asked_for(self.request)
 
     async def _prepare(self) -> list[CommandRecord]:
         return await self.host.prepare(self.config.prepare, timeout_seconds=self.timeout_seconds)
@@ -152,13 +185,30 @@ class Verifier:
         """Run what *old* ran before; a failure that ends with the tests that showed it has not ended."""
         if old.tier is Tier.NONE and old.reason.startswith("toolchain missing"):
             return old
-        record = await self.host.verify(old.command, timeout_seconds=self.timeout_seconds)
-        if not (suspect and record.passed and fails([old])):
+        record = await self._run(old)
+        if not fails([old]):
             return record
-        again = await self.host.verify(old.command, timeout_seconds=self.timeout_seconds, as_before=suspect)
-        if not fails([again]):
-            return record
-        return with_old_tests(again, suspect)
+        if got_better([old], [record]) and not self._may_change_tests:
+            again = await self._run(old, suspect) if suspect else record
+            if suspect and fails([again]) and not is_known(record, again):
+                return with_old_tests(again, suspect)
+            checked = with_fewer_tests(old, again)
+            return record if checked is again else checked
+        is_other = fails([record]) and not is_known(old, record)
+        if is_other and is_known(old, record, Measure.NAME):
+            return as_unsteady(record) if is_unsteady(old, await self._second(old), record) else record
+        return record
+
+    async def _run(self, old: CommandRecord, as_before: tuple[str, ...] = ()) -> CommandRecord:
+        return await self.host.verify(old.command, timeout_seconds=self.timeout_seconds, as_before=as_before)
+
+    async def _second(self, old: CommandRecord) -> CommandRecord:
+        """The base once more: how much its own failures differ from run to run."""
+        if old.command not in self._base_again:
+            self._base_again[old.command] = await self.host.verify(
+                old.command, timeout_seconds=self.timeout_seconds, at_base=True
+            )
+        return self._base_again[old.command]
 
     def _shame(self, changes: Sequence[FileChange]) -> list[str]:
         found = [] if self._has_looked else last_look.look(changes)
@@ -167,6 +217,29 @@ class Verifier:
             return []
         lines = "\n".join(f"- {where}: {what}" for where, what in found)
         return [f"{_LOOK_AGAIN}\n{lines}\n{_MAY_STAY}"]
+
+
+def verifier_of(
+    job: ClaimedJob, past: Past, host: ToolHost, config: RepositoryConfig, desk: Desk, timeout_seconds: float
+) -> Verifier:
+    """The verifier of *job*, which knows what was asked for, and what *past* attempts have told the agent."""
+    asked = job.origin.snapshot
+    return Verifier(
+        host,
+        config,
+        desk,
+        timeout_seconds,
+        request=f"{asked.title}\n{asked.body}\n{asked.words}",
+        told=told_before(past),
+        is_about_words=job.agent_type.startswith("docs."),
+    )
+
+
+def told_before(past: Past) -> str:
+    """Our own words in the answers of a job's earlier attempts; what tools gave back is not among them."""
+    steps = past.own.steps if past.own else ()
+    blocks = [block for step in steps if step.answer for block in step.answer["content"]]
+    return "\n".join(str(block.get("text", "")) for block in blocks if block.get("type") == "text")
 
 
 def _failure_words(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> str:

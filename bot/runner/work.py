@@ -30,7 +30,7 @@ from bot.runner.memory import JobTools, Recall
 from bot.runner.outcome import Outcome, answers, decide, needs_verification
 from bot.runner.record import JobRecord
 from bot.runner.triaging import Triaging
-from bot.runner.verifying import Desk, Verifier
+from bot.runner.verifying import Desk, verifier_of
 from bot.workspace.workspace import Workspace
 
 Told: TypeAlias = Callable[[ClaimedJob], AbstractAsyncContextManager[None]]
@@ -148,7 +148,7 @@ class Work:
         # Who only answers has nothing that could be tried.
         config = RepositoryConfig() if answers(job.agent_type) else base.config
         desk = Desk(self.database, job, self.clock, base.sha)
-        verifier = Verifier(host, config, desk, self.verify_timeout_seconds)
+        verifier = verifier_of(job, before, host, config, desk, self.verify_timeout_seconds)
         first = await verifier.before()
         if before.restore is not None:
             await restoring.restore(host, before.restore)

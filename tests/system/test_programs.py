@@ -24,18 +24,6 @@ in_house = pytest.mark.asyncio(loop_scope="module")
 ALL: Final = programs.load()
 SECONDS: Final = 120.0
 NAMES: Final = [program.name for program in ALL]
-# Wrong fixes that the product takes for right ones; strict, so that whoever mends that takes the name out.
-TAKEN: Final = {
-    "basket": "a change that deletes the failing test passes the verification",
-    "rates": "a change after which everything fails as before counts as one with old failures",
-}
-
-
-def _marks(name: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(raises=AssertionError, reason=TAKEN[name])] if name in TAKEN else []
-
-
-WRONG: Final = [pytest.param(program, id=program.name, marks=_marks(program.name)) for program in ALL]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -88,7 +76,7 @@ async def test_a_right_fix_becomes_a_verified_draft(house: Rig, program: Program
 
 
 @in_house
-@pytest.mark.parametrize("program", WRONG)
+@pytest.mark.parametrize("program", ALL, ids=NAMES)
 async def test_a_wrong_fix_is_shown_and_never_proposed(house: Rig, program: Program) -> None:
     done = await _ended(house, program, "wrong")
 
