@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import cancel, jobs, schedule, transcript
 from bot.db.database import Database
-from bot.db.tables import agent_issues, agent_jobs, events, job_origins
+from bot.db.tables import agent_issues, agent_jobs, events, job_origins, job_runs
 from bot.db.transcript import Artifact, Step
 from bot.domain.enums import ArtifactType, Cause, IssueStatus, JobStatus, Phase, StepKind, Tier, When
 from bot.domain.states import By, end_of
@@ -152,6 +152,19 @@ class TestEnd:
             await connection.execute(update(agent_issues).values(status=IssueStatus.CANCELLED))
         await end_job(database, job.id, Cause.ANSWERED, job=job)
         assert await states(database, job.id) == (JobStatus.COMPLETED, IssueStatus.CANCELLED)
+
+
+@pytest.mark.parametrize(("kind", "waits"), [(StepKind.TURN, 0), (StepKind.TOOLS, 2)])
+async def test_a_new_turn_makes_the_job_forget_that_it_waited_and_nothing_else_does(
+    database: Database, *, kind: StepKind, waits: int
+) -> None:
+    job = await start_job(database, await make_tenant(database))
+    scope = Scope(job.organization_id)
+    async with database.write() as connection:
+        await connection.execute(update(job_runs).values(waits=2, waiting_since=NOW))
+    await database.transact(lambda c: transcript.add_step(scope, c, job, Step(1, kind, {}), now=LATER))
+    async with database.read() as connection:
+        assert await jobs.waited(scope, connection, job) == (waits, NOW if waits else None)
 
 
 class TestRetryLater:
