@@ -52,6 +52,7 @@ _HARDENING = (
 )
 
 
+NO_CONTENTS = "blob:none"
 _FILTER_IGNORED = b"filtering not recognized by server"
 """Git's warning before everything comes: https://github.com/git/git/blob/v2.39.0/fetch-pack.c#L1251."""
 
@@ -69,14 +70,15 @@ class GitOutput:
 class FetchRequest:
     """What one `git fetch` asks for, in one request to the server, and what it may cost.
 
-    `refspecs` are commits with the ref that shall keep each, or bare object names. `is_blobless` leaves
-    out the contents of files (but not those that are named); `is_newest_only` leaves out the history.
+    `refspecs` are commits with the ref that shall keep each, or bare object names. `filter` says which
+    contents of files are left out (never those that are named; None: none); `is_newest_only` leaves out
+    the history (https://git-scm.com/docs/git-rev-list, "--filter").
     """
 
     refspecs: tuple[str, ...]
     timeout_seconds: float
     max_bytes: int
-    is_blobless: bool = True
+    filter: str | None = NO_CONTENTS
     is_newest_only: bool = False
 
     @property
@@ -90,7 +92,7 @@ class TooMuchOutput(Exception):
 
 
 class FilterIgnored(Exception):
-    """The server does not know filters and would send everything; the fetch was stopped before that."""
+    """The server does not know the filter, and would send everything or sends nothing."""
 
 
 class TookTooLong(RetryLater):
@@ -114,8 +116,11 @@ class Git:
         max_file_bytes: int | None = None,
         stdin: bytes = b"",
         config_fd: int | None = None,
+        stdout_fd: int | None = None,
     ) -> GitOutput:
         """Run `git` with *arguments*; without *config_fd* it can reach no server, whatever it is asked.
+
+        What it says goes to *stdout_fd* where that is given; it is closed here.
 
         Raises:
             TooMuchOutput: It said more than *max_output_bytes*; it was stopped there.
@@ -123,7 +128,11 @@ class Git:
             RetryLater: It did not end within *timeout_seconds*.
             Permanent: There is no git on this machine.
         """
-        process = await self._start(arguments, environment or {}, config_fd)
+        try:
+            process = await self._start(arguments, environment or {}, config_fd, stdout_fd)
+        finally:
+            if stdout_fd is not None:
+                os.close(stdout_fd)
         limit = min(max_file_bytes or MAX_PACK_BYTES, MAX_PACK_BYTES)
         with suppress(ProcessLookupError):
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
@@ -146,21 +155,21 @@ class Git:
         (https://git-scm.com/docs/partial-clone).
 
         Raises:
-            FilterIgnored: *request* is blobless, and the server does not know filters.
+            FilterIgnored: *request* has a filter, and the server does not know filters.
             RetryLater: It did not end in time.
             Permanent: A name or a token has a shape that none has.
         """
         url = self.remote.url(full_name)
-        promises = (f"remote.{url}.promisor=true", f"remote.{url}.partialclonefilter=blob:none")
+        promises = (f"remote.{url}.promisor=true", f"remote.{url}.partialclonefilter={NO_CONTENTS}")
         flags = (
             "--no-tags --no-write-fetch-head --no-auto-maintenance --no-recurse-submodules --quiet --stdin"
         )
         arguments = [f"--git-dir={mirror}"]
-        if request.is_blobless:
+        if request.filter is not None:
             arguments += [word for promise in promises for word in ("-c", promise)]
         arguments += ["-c", "fetch.negotiationAlgorithm=noop"] if request.names_contents else []
         arguments += ["fetch", *flags.split()]
-        arguments += ["--filter=blob:none"] if request.is_blobless else []
+        arguments += [f"--filter={request.filter}"] if request.filter is not None else []
         arguments += ["--depth=1"] if request.is_newest_only else []
         with token_config(url, token) as config_fd:
             output = await self.run(
@@ -176,7 +185,11 @@ class Git:
         return GitOutput(output.exit_code, output.stdout, without_token(output.stderr, token))
 
     async def _start(
-        self, arguments: tuple[str, ...], environment: Mapping[str, str], config_fd: int | None
+        self,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        config_fd: int | None,
+        stdout_fd: int | None,
     ) -> asyncio.subprocess.Process:
         protocols = [] if config_fd is None else [f"protocol.{self.remote.scheme}.allow=always"]
         options = [word for option in (*_HARDENING, *protocols) for word in ("-c", option)]
@@ -187,7 +200,7 @@ class Git:
                 *arguments,
                 env={**self._environment(config_fd), **environment},
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE if stdout_fd is None else stdout_fd,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=() if config_fd is None else (config_fd,),
                 start_new_session=True,
@@ -217,7 +230,7 @@ class Git:
 
 
 async def _talk(process: asyncio.subprocess.Process, stdin: bytes, max_bytes: int) -> tuple[bytes, bytes]:
-    if process.stdin is None or process.stdout is None or process.stderr is None:
+    if process.stdin is None or process.stderr is None:
         raise ValueError("git was started without pipes")
     _, stdout, stderr = await asyncio.gather(
         _fed(process.stdin, stdin), _whole(process.stdout, max_bytes), _ends(process.stderr)
@@ -233,7 +246,9 @@ async def _fed(stream: asyncio.StreamWriter, data: bytes) -> None:
     stream.close()
 
 
-async def _whole(stream: asyncio.StreamReader, max_bytes: int) -> bytes:
+async def _whole(stream: asyncio.StreamReader | None, max_bytes: int) -> bytes:
+    if stream is None:
+        return b""
     chunks: list[bytes] = []
     left = max_bytes
     while chunk := await stream.read(1 << 16):

@@ -7,7 +7,7 @@ from bot.domain.values import Json, ToolResult
 from bot.errors import RetryLater
 from bot.workspace.git import Git, TooMuchOutput
 from bot.workspace.mirror import Mirror
-from bot.workspace.remote import checked_sha, kept_ref
+from bot.workspace.remote import checked_sha
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -43,7 +43,7 @@ async def log(git: Git, mirror: Mirror, sha: str, *, path: str | None, limit: in
         "--no-pager", "--literal-pathspecs", "log", "-z", "--no-color", "--no-decorate", "--no-ext-diff",
         "--no-textconv", "--no-show-signature", "--no-mailmap", "--no-notes", "--encoding=UTF-8",
         f"--max-count={min(max(limit, 1), MAX_LIMIT)}", f"--format=tformat:{_FORMAT}",
-        kept_ref(checked_sha(sha)), "--", *(["/".join(parts)] if parts else []),
+        checked_sha(sha), "--", *(["/".join(parts)] if parts else []),
     )  # fmt: skip
     try:
         output = await git.run(*words, timeout_seconds=LOG_TIMEOUT_SECONDS, max_output_bytes=MAX_LOG_BYTES)

@@ -22,6 +22,10 @@ TOO_BIG = (
 )
 
 
+class TooBig(Permanent):
+    """The commit, or what a fetch of it would write, is beyond the limits; the words say what to do."""
+
+
 class Entry(NamedTuple):
     """One path of a commit: git's mode in octal, and the object that stands there."""
 
@@ -43,25 +47,30 @@ class Commit:
         return sum(_BLOCK_BYTES + _rounded(self.sizes.get(entry.oid, 0)) for entry in self.entries.values())
 
 
-def parsed(listing: bytes) -> dict[str, Entry]:
-    """The entries of `git ls-tree -r -z`, by path; names that are no text keep their bytes as surrogates.
+def parsed(listing: bytes) -> tuple[dict[str, Entry], dict[str, int]]:
+    """The entries of `git ls-tree -r -z`, by path, and with `-l` the sizes of the objects that are here.
+
+    Names that are no text keep their bytes as surrogates.
 
     Raises:
         Permanent: Too many files, or a path that is git's own in some spelling.
     """
     found: dict[str, Entry] = {}
+    sizes: dict[str, int] = {}
     known: set[str] = set()
     for record in listing.split(b"\0"):
         if not record:
             continue
         facts, name = record.split(b"\t", 1)
-        mode, _, oid = facts.decode("ascii").split()
+        mode, _, oid, *size = facts.decode("ascii").split()
         path = name.decode("utf-8", "surrogateescape")
         _check_path(path, known)
         found[path] = Entry(mode, oid)
+        if size and size[0].isdigit():
+            sizes[oid] = int(size[0])
         if len(found) > MAX_TREE_FILES:
             raise too_big()
-    return found
+    return found, sizes
 
 
 def contents(entries: Mapping[str, Entry]) -> set[str]:
@@ -82,9 +91,9 @@ def check_sizes(entries: Mapping[str, Entry], sizes: Mapping[str, int]) -> None:
             raise _refused("a link in the commit is longer than any path")
 
 
-def too_big() -> Permanent:
+def too_big() -> TooBig:
     """The refusal, with the limits and what to do."""
-    return Permanent(TOO_BIG, cause=Cause.SANDBOX_ERROR)
+    return TooBig(TOO_BIG, cause=Cause.SANDBOX_ERROR)
 
 
 def _total(entries: Iterable[Entry], sizes: Mapping[str, int]) -> int:

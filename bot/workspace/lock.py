@@ -3,13 +3,14 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from bot.errors import RetryLater
 
 POLL_SECONDS = 0.1
+BUSY = "another job is still fetching this repository"
 _MAX_TRIES = 10
 
 
@@ -20,20 +21,39 @@ async def locked(path: Path, *, is_shared: bool, timeout_seconds: float) -> Asyn
     Raises:
         RetryLater: Somebody else held it for *timeout_seconds*.
     """
+    with opened(path) as lock:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while not lock.take(is_shared=is_shared):  # noqa: ASYNC110 - flock has no event
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise RetryLater(BUSY) from None
+        yield
+
+
+class Lock:
+    """A lock file that is open: not held, held with other readers, or alone."""
+
+    def __init__(self, fd: int) -> None:
+        """Use the file at *fd*."""
+        self._fd = fd
+
+    def take(self, *, is_shared: bool) -> bool:
+        """Hold it so from now on, if nobody stands against it; else it is not held at all.
+
+        Between the former hold and the new one others may have had it
+        (https://man7.org/linux/man-pages/man2/flock.2.html, "converting a lock").
+        """
+        return _try_lock(self._fd, is_shared=is_shared)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Lock]:
+    """The lock file *path*, not held yet; at the end it is let go."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        async with asyncio.timeout(timeout_seconds):
-            while not _try_lock(fd, is_shared=is_shared):  # noqa: ASYNC110 - flock has no event
-                await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError:
-        os.close(fd)
-        raise RetryLater("another job is still fetching this repository") from None
-    except BaseException:
-        os.close(fd)
-        raise
-    try:
         os.utime(fd)  # when it was used last: the disk's budget asks
-        yield
+        yield Lock(fd)
     finally:
         os.close(fd)
 

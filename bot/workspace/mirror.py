@@ -1,25 +1,27 @@
 """One bare repository per GitHub repository id: a cache of commits that can be thrown away at any time.
 
 The first fetch brings the history without the contents of files, the second, in one request, the contents
-that the wanted commit needs. Later ones bring what is new. Nothing else ever asks the server.
+that the wanted commit needs. Later ones bring what is new, contents included. Nothing else ever asks the
+server, and no object goes before the whole mirror does.
 """
 
 import asyncio
+import time
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from bot.domain.enums import Cause
 from bot.domain.values import RepositoryRef
-from bot.errors import Permanent, RetryLater
+from bot.errors import RetryLater
 from bot.workspace import git as git_module
 from bot.workspace import listing
 from bot.workspace.git import FetchRequest, FilterIgnored, Git, GitOutput, TookTooLong, TooMuchOutput
 from bot.workspace.listing import Commit
 from bot.workspace.lock import locked
-from bot.workspace.remote import checked_sha, kept_ref
+from bot.workspace.remote import KEPT_REFS, checked_sha, kept_ref
 from bot.workspace.removal import remove_tree
-from bot.workspace.verdict import explained, is_too_large, last_line
+from bot.workspace.verdict import TooBigBefore, explained, is_too_large, last_line, refuses_filter
 
 FETCH_TIMEOUT_SECONDS = 600.0
 HISTORY_TIMEOUT_SECONDS = 300.0
@@ -32,12 +34,20 @@ MAX_MIRROR_BYTES = 4 * 1024**3
 MAX_PACKS = 400
 """Each fetch leaves a pack or two; a mirror with more of them is slow, and begins anew."""
 
+NO_LARGE_CONTENTS = "blob:limit=1m"
+MAX_NEAR_BYTES = 256 * 1024**2
+NEAR_SECONDS = 14 * 86_400.0
+"""After a commit that came so recently the next one comes with its small contents, in one request."""
+MAX_REFS = 50
+
 _RAW_ATTRIBUTES = "* -text -filter -ident -diff -merge !working-tree-encoding !eol\n"
 """Highest precedence: files arrive as they are stored, whatever `.gitattributes` of the tree says."""
 
 _NO_FILTERS = "issuewright-no-filters"
 _NEWEST_ONLY = "issuewright-newest-only"
-"""Files in the mirror that remember what its server or its history did not allow."""
+_NO_LIMITS = "issuewright-no-limits"
+_EMPTY = "issuewright-empty"
+"""Files in the mirror that remember what its server or its history did not allow, or that it is empty."""
 
 
 class Mirror:
@@ -48,6 +58,7 @@ class Mirror:
         self.path = root / f"{int(repository.id)}.git"
         self.size_path = root / f"{int(repository.id)}.size"
         self.lock_path = root / f"{int(repository.id)}.lock"
+        self._too_big = TooBigBefore(root / f"{int(repository.id)}.too-big")
         self._git = git
         self._full_name = repository.full_name
 
@@ -68,28 +79,27 @@ class Mirror:
         """Whether the commits before the newest are here too."""
         return self.path.exists() and not (self.path / "shallow").exists()
 
-    async def ensure(self, sha: str, token: str) -> None:
+    def knows(self, sha: str) -> bool:
+        """Whether *sha* was fetched before, and likely is here still."""
+        return (self.path / kept_ref(checked_sha(sha))).exists()
+
+    async def ensure(self, sha: str, token: str) -> Commit:
         """Have all of the commit *sha* here; call it only while `held`. The second time nothing is fetched.
 
         Raises:
             RetryLater: The server is away, or the transfer broke (a doubtful mirror is removed).
             NotFound, Forbidden, Unauthorized: The server says so.
-            Permanent: There is no such commit, or it is too big.
+            Permanent: There is no such commit, it is too big, or a tree that must not be written.
         """
-        await asyncio.to_thread(self._tidy)
-        if not self.path.exists():
-            await self._make()
-        if not await self._has(sha):
-            await self._fetch_commit(sha, token)
-        missing = await self._missing(sha)
-        if missing and not self._is(_NO_FILTERS):
-            most = listing.MAX_TREE_BYTES + listing.MAX_LISTING_BYTES
-            await self._fetch(sha, token, FetchRequest(tuple(missing), FETCH_TIMEOUT_SECONDS, most))
-            missing = await self._missing(sha)
-        if missing:
-            await self.distrust()
-            raise _failed("the mirror has a hole")
-        await asyncio.to_thread(self._note_size)
+        if self._too_big.holds(sha, time.time()):
+            raise listing.too_big()
+        try:
+            commit = await self._ensured(sha, token)
+        except listing.TooBig:
+            await asyncio.to_thread(self._too_big.add, sha, time.time())
+            raise
+        await asyncio.to_thread(self._settle)
+        return commit
 
     async def commit(self, sha: str) -> Commit | None:
         """What *sha* holds when all of it is here, else None; call it only while `held` or `shared`.
@@ -97,14 +107,13 @@ class Mirror:
         Raises:
             Permanent: It is too big, or a tree that must not be written.
         """
-        if not await self._has(sha):
+        if not self.knows(sha):
             return None
         try:
-            entries = await self._entries(sha)
-            sizes = await self._sizes(listing.contents(entries))
+            entries, sizes = await self._listed(sha)
         except RetryLater:  # `ensure` finds out what is broken, and throws it away
             return None
-        if sizes is None:
+        if listing.contents(entries) - sizes.keys():
             return None
         await asyncio.to_thread(listing.check_sizes, entries, sizes)
         return Commit(sha, entries, sizes)
@@ -117,20 +126,40 @@ class Mirror:
         """The words of a git command on the mirror."""
         return (f"--git-dir={self.path}", *arguments)
 
-    async def _has(self, sha: str) -> bool:
-        tree = f"{kept_ref(checked_sha(sha))}^{{tree}}"
+    async def _ensured(self, sha: str, token: str) -> Commit:
+        await asyncio.to_thread(self._tidy)
         if not self.path.exists():
-            return False
-        words = self.local("rev-parse", "--verify", "--quiet", tree)
-        return (await self._git.run(*words, timeout_seconds=LOCAL_TIMEOUT_SECONDS)).exit_code == 0
+            await self._make()
+        if not self.knows(sha):
+            await self._fetch_commit(sha, token)
+        try:
+            entries, sizes = await self._listed(sha, is_empty=self._is(_EMPTY) and not self._is(_NO_FILTERS))
+        except RetryLater:
+            await self.distrust()
+            raise
+        missing = listing.contents(entries) - sizes.keys()
+        if missing and not self._is(_NO_FILTERS):
+            most = listing.MAX_TREE_BYTES + listing.MAX_LISTING_BYTES
+            await self._fetch(sha, token, FetchRequest(tuple(missing), FETCH_TIMEOUT_SECONDS, most))
+            (self.path / _EMPTY).unlink(missing_ok=True)
+            sizes |= await self._sizes(missing)
+        if listing.contents(entries) - sizes.keys():
+            await self.distrust()
+            raise _failed("the mirror has a hole")
+        await asyncio.to_thread(listing.check_sizes, entries, sizes)
+        return Commit(sha, entries, sizes)
 
-    async def _entries(self, sha: str) -> dict[str, listing.Entry]:
-        words = self.local("ls-tree", "-r", "-z", "--full-tree", kept_ref(sha))
+    async def _listed(
+        self, sha: str, *, is_empty: bool = False
+    ) -> tuple[dict[str, listing.Entry], dict[str, int]]:
+        """The entries of *sha* and the sizes of the contents that are here; *is_empty*: none is.
+
+        Looking for what is not here is slow: git looks through all packs anew each time.
+        """
+        words = self.local("ls-tree", "-r", *([] if is_empty else ["-l"]), "-z", "--full-tree", sha)
         try:
             output = await self._git.run(
-                *words,
-                timeout_seconds=LOCAL_TIMEOUT_SECONDS,
-                max_output_bytes=listing.MAX_LISTING_BYTES,
+                *words, timeout_seconds=LOCAL_TIMEOUT_SECONDS, max_output_bytes=listing.MAX_LISTING_BYTES
             )
         except TooMuchOutput:
             raise listing.too_big() from None
@@ -138,27 +167,8 @@ class Mirror:
             raise _failed(last_line(output.stderr))
         return await asyncio.to_thread(listing.parsed, output.stdout)
 
-    async def _missing(self, sha: str) -> Collection[str]:
-        """The contents of the commit that are not here; a broken mirror is thrown away."""
-        try:
-            entries = await self._entries(sha)
-            lines = await self._checked(listing.contents(entries))
-        except RetryLater:
-            await self.distrust()
-            raise
-        return [line.split()[0] for line in lines if line.endswith(" missing")]
-
-    async def _sizes(self, oids: Collection[str]) -> dict[str, int] | None:
-        """The size of each of *oids*; None when one is not here."""
-        sizes: dict[str, int] = {}
-        for line in await self._checked(oids):
-            oid, *facts = line.split()
-            if len(facts) != 2 or facts[0] != "blob":
-                return None
-            sizes[oid] = int(facts[1])
-        return sizes
-
-    async def _checked(self, oids: Collection[str]) -> list[str]:
+    async def _sizes(self, oids: Collection[str]) -> dict[str, int]:
+        """The size of each of *oids* that is here."""
         output = await self._git.run(
             *self.local("cat-file", "--batch-check", "--buffer"),
             timeout_seconds=LOCAL_TIMEOUT_SECONDS,
@@ -167,11 +177,20 @@ class Mirror:
         )
         if output.exit_code != 0:
             raise _failed(last_line(output.stderr))
-        return output.stdout.decode("ascii").splitlines()
+        facts = (line.split() for line in output.stdout.decode("ascii").splitlines())
+        return {words[0]: int(words[2]) for words in facts if len(words) == 3 and words[1] == "blob"}
 
     async def _fetch_commit(self, sha: str, token: str) -> None:
         """With its history where that is possible, else alone; what stood in the way is remembered."""
         refspecs = (f"+{sha}:{kept_ref(sha)}",)
+        if self._is_near():
+            near = FetchRequest(refspecs, HISTORY_TIMEOUT_SECONDS, MAX_NEAR_BYTES, NO_LARGE_CONTENTS)
+            try:
+                return await self._fetch(sha, token, near)
+            except FilterIgnored:
+                (self.path / _NO_LIMITS).touch()
+            except (TookTooLong, _TooLarge):
+                await asyncio.to_thread(self._tidy)
         if not self._is(_NO_FILTERS) and not self._is(_NEWEST_ONLY):
             history = FetchRequest(refspecs, HISTORY_TIMEOUT_SECONDS, MAX_HISTORY_BYTES)
             try:
@@ -187,7 +206,7 @@ class Mirror:
             except FilterIgnored:
                 (self.path / _NO_FILTERS).touch()
         whole = FetchRequest(
-            refspecs, FETCH_TIMEOUT_SECONDS, MAX_FETCH_BYTES, is_blobless=False, is_newest_only=True
+            refspecs, FETCH_TIMEOUT_SECONDS, MAX_FETCH_BYTES, filter=None, is_newest_only=True
         )
         return await self._fetch(sha, token, whole)
 
@@ -195,6 +214,8 @@ class Mirror:
         output = await self._git.fetch(self.path, self._full_name, token, request)
         if output.exit_code == 0:
             return
+        if request.filter is not None and refuses_filter(output):
+            raise FilterIgnored
         is_full = is_too_large(output) or self._has_full_draft(request.max_bytes)
         await asyncio.to_thread(self._tidy)
         if is_full:
@@ -227,10 +248,24 @@ class Mirror:
             raise RetryLater(f"a mirror could not be made: {last_line(output.stderr)}")
         (draft / "info").mkdir(exist_ok=True)
         (draft / "info" / "attributes").write_text(_RAW_ATTRIBUTES)
+        (draft / _EMPTY).touch()
         draft.rename(self.path)
 
-    def _note_size(self) -> None:
-        """Write down what the objects take, for the disk's budget."""
+    def _is_near(self) -> bool:
+        """Whether what is new since the commits that are here is likely little: one request will do."""
+        if not self.has_history or any(self._is(marker) for marker in (_NO_FILTERS, _NO_LIMITS, _EMPTY)):
+            return False
+        refs = self._refs()
+        return bool(refs) and time.time() - refs[-1].stat().st_mtime < NEAR_SECONDS
+
+    def _refs(self) -> list[Path]:
+        """The refs of the commits that are kept, the newest last; only who holds the mirror alone asks."""
+        return sorted((self.path / KEPT_REFS).glob("*"), key=lambda ref: ref.stat().st_mtime_ns)
+
+    def _settle(self) -> None:
+        """Forget the oldest refs (no object goes), and note what the objects take, for the disk's budget."""
+        for old in self._refs()[:-MAX_REFS]:
+            old.unlink()
         objects = (self.path / "objects").rglob("*")
         self.size_path.write_text(str(sum(found.stat().st_size for found in objects if found.is_file())))
 
@@ -242,11 +277,11 @@ class Mirror:
             remove_tree(self.path)
             return
         drafts = [pack for pack in packs if pack.name.startswith("tmp_")]
-        for stale in (*drafts, *self.path.glob("*.lock"), *self.path.glob("refs/issuewright/*.lock")):
+        for stale in (*drafts, *self.path.glob("*.lock"), *(self.path / KEPT_REFS).glob("*.lock")):
             stale.unlink()
 
 
-class _TooLarge(Permanent):
+class _TooLarge(listing.TooBig):
     """What was asked for does not fit into what a fetch may write."""
 
 

@@ -21,6 +21,8 @@ NETWORK_VARIABLES = frozenset(
 )
 """What of the operator's environment git may see; no other variable passes."""
 
+KEPT_REFS = "refs/issuewright"
+"""Where the mirror keeps the commits that were fetched."""
 _SHA = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})")
 _FULL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[A-Za-z0-9._-]{1,100}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
@@ -86,7 +88,7 @@ def checked_name(full_name: str) -> str:
 
 def kept_ref(sha: str) -> str:
     """The ref in the mirror that keeps *sha*."""
-    return f"refs/issuewright/{sha}"
+    return f"{KEPT_REFS}/{sha}"
 
 
 def is_loopback(host: str) -> bool:

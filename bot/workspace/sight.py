@@ -62,7 +62,7 @@ def opened(root_fd: int, parts: list[str], uid: int | None = None) -> int:
     here = os.open(".", _DIRECTORY, dir_fd=root_fd)
     try:
         for part in parts:
-            there = _step(here, part, uid)
+            there = step(here, part, uid)
             os.close(here)
             here = there
     except BaseException:
@@ -77,7 +77,12 @@ def give(fd: int, uid: int) -> None:
         os.fchown(fd, uid, uid)
 
 
-def _step(here: int, part: str, uid: int | None) -> int:
+def step(here: int, part: str, uid: int | None) -> int:
+    """The directory *part* in the one open at *here*, through no link; made for *uid* where that is given.
+
+    Raises:
+        OSError: Something else stands there.
+    """
     if uid is None:
         return os.open(part, _DIRECTORY, dir_fd=here)
     is_new = True

@@ -1,70 +1,69 @@
 """Turn one commit of a mirror into plain files, and a tree of another commit into those of this one."""
 
 import asyncio
-import subprocess
-from collections.abc import Iterable, Mapping
+import errno
+import os
+from functools import partial
 from pathlib import Path
 
 from bot.domain.enums import Cause
-from bot.errors import RetryLater
+from bot.errors import Permanent, RetryLater
 from bot.workspace import reset
-from bot.workspace.git import SEARCH_PATH, Git
-from bot.workspace.listing import SUBMODULE_MODE, Commit, Entry
+from bot.workspace.git import Git
+from bot.workspace.listing import SUBMODULE_MODE, Commit
 from bot.workspace.mirror import Mirror
-from bot.workspace.record import Doubtful, Record
-from bot.workspace.remote import kept_ref
+from bot.workspace.record import Record
 from bot.workspace.toolhost.confine import files_uid
+from bot.workspace.verdict import MirrorBroken, last_line
+from bot.workspace.writing import ObjectMissing
 
 CHECKOUT_TIMEOUT_SECONDS = 300.0
 MAX_REWRITTEN_FILES = 2_000
 MAX_REWRITTEN_BYTES = 64 * 1024 * 1024
-"""Where more differs, a tree is written anew by git, which does that faster."""
-_HEADER_BYTES = 128
+"""Where more differs, a tree is written anew, so that the one that is there can wait for a nearer commit."""
+_NEVER = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
+"""What a new tree answers to a path that no commit should have."""
 
 
 class TooDifferent(Exception):
     """More differs than is rewritten."""
 
 
-async def write(git: Git, mirror: Mirror, commit: Commit, job: Path) -> Record | None:
+async def write(git: Git, mirror: Mirror, commit: Commit, job: Path) -> Record:
     """Write the files of *commit* to `tree` in *job*, owned by the file server's uid; returns their record.
 
-    Submodules stay empty directories, filters and LFS do nothing, links are made and never followed. The
-    record is None when the tree is not one that can be kept for another job.
+    Submodules stay empty directories, filters and LFS do nothing, links are made and never followed: no
+    program of git touches the tree.
 
     Raises:
-        RetryLater: git failed.
+        Permanent: A path of the commit cannot be written, here or anywhere.
+        MirrorBroken: The mirror does not have what it should.
+        RetryLater: The disk refuses.
     """
     tree = job / "tree"
-    tree.mkdir(mode=0o755)
-    index = {"GIT_INDEX_FILE": str(job / "index")}
-    await _run(git, mirror.local("read-tree", kept_ref(commit.sha)), index)
-    words = mirror.local(f"--work-tree={tree}", "checkout-index", "--all", "--force", "--quiet")
-    await _run(git, words, index)
-    (job / "index").unlink()
-    await asyncio.to_thread(_give_away, tree)
     try:
-        return await asyncio.to_thread(reset.first_record, tree, commit, files_uid())
-    except (Doubtful, OSError):
-        return None
+        nothing = await asyncio.to_thread(reset.begin, tree, commit.sha, files_uid())
+        return await _rewritten(git, mirror, tree, nothing, commit, gone=[], wanted=list(commit.entries))
+    except OSError as error:
+        if error.errno in _NEVER:
+            words = "a path in the commit is too long, or is a file and a directory at once"
+            raise Permanent(f"{words}; it is not checked out", cause=Cause.SANDBOX_ERROR) from None
+        raise RetryLater(f"the checkout failed: {error.strerror}", cause=Cause.SANDBOX_ERROR) from None
 
 
 async def turn(git: Git, mirror: Mirror, commit: Commit, tree: Path, record: Record) -> Record:
-    """Make *tree*, which is as *record* says, the files of *commit*; returns the new record.
+    """Make *tree*, which is as *record* says (see `reset.check`), the files of *commit*; the new record.
 
     Raises:
         TooDifferent: It is not touched: writing it anew is faster.
-        Doubtful, OSError: It is not as *record* says, or cannot be changed: throw it away.
-        RetryLater: git failed.
+        OSError: It cannot be changed: throw it away.
+        RetryLater: git failed, or the mirror does not have what it should: throw it away too.
     """
-    gone, wanted = reset.difference(record, commit)
-    files = {path: commit.entries[path].oid for path in wanted}
-    if len(wanted) > MAX_REWRITTEN_FILES or _total(commit, files.values()) > MAX_REWRITTEN_BYTES:
+    gone, wanted = await asyncio.to_thread(reset.difference, record, commit)
+    size_bytes = sum(commit.sizes.get(commit.entries[path].oid, 0) for path in wanted)
+    if len(wanted) > MAX_REWRITTEN_FILES or size_bytes > MAX_REWRITTEN_BYTES:
         raise TooDifferent
-    uid = files_uid()
-    await asyncio.to_thread(reset.check, tree, record, uid)
-    contents = await _contents(git, mirror, commit.entries, files)
-    return await asyncio.to_thread(reset.rewrite, tree, record, commit, uid, gone=gone, contents=contents)
+    return await _rewritten(git, mirror, tree, record, commit, gone=gone, wanted=wanted)
 
 
 async def restore(git: Git, mirror: Mirror, tree: Path, record: Record, strays: Path) -> Record:
@@ -76,71 +75,54 @@ async def restore(git: Git, mirror: Mirror, tree: Path, record: Record, strays: 
     """
     uid = files_uid()
     missing = await asyncio.to_thread(reset.clean, tree, record, uid, strays)
-    files = {path: record.files[path].oid for path in missing}
     size_bytes = sum(record.files[path].size_bytes for path in missing)
     if len(missing) > MAX_REWRITTEN_FILES or size_bytes > MAX_REWRITTEN_BYTES:
         raise TooDifferent
-    contents = await _contents(git, mirror, record.entries, files)
-    return await asyncio.to_thread(reset.rewrite, tree, record, record, uid, gone=[], contents=contents)
+    return await _rewritten(git, mirror, tree, record, record, gone=[], wanted=missing)
 
 
-def _total(commit: Commit, oids: Iterable[str]) -> int:
-    return sum(commit.sizes.get(oid, 0) for oid in oids)
-
-
-async def _contents(
-    git: Git, mirror: Mirror, entries: Mapping[str, Entry], files: Mapping[str, str]
-) -> dict[str, bytes]:
-    """The bytes of each path of *files* (path to object), out of one git process.
+async def _rewritten(
+    git: Git,
+    mirror: Mirror,
+    tree: Path,
+    record: Record,
+    goal: Commit | Record,
+    *,
+    gone: list[str],
+    wanted: list[str],
+) -> Record:
+    """As `reset.rewrite`, with the contents out of one git process, which are written as they come.
 
     Raises:
-        RetryLater: An object is not in the mirror.
+        OSError: As `reset.rewrite`.
+        MirrorBroken: A content is not there.
     """
-    oids = sorted({oid for path, oid in files.items() if entries[path].mode != SUBMODULE_MODE})
-    words = mirror.local("cat-file", "--batch", "--buffer")
-    said = (
-        await _run(git, words, {}, stdin="".join(f"{oid}\n" for oid in oids).encode("ascii")) if oids else b""
-    )
-    found: dict[str, bytes] = {}
-    position = 0
-    for oid in oids:
-        end = said.find(b"\n", position)
-        header = said[position:end].split()
-        if len(header) != 3 or header[0] != oid.encode("ascii"):
-            raise _failed("an object is missing")
-        start, position = end + 1, end + 2 + int(header[2])
-        found[oid] = said[start : position - 1]
-    return {path: found.get(oid, b"") for path, oid in files.items()}
+    entries = goal.entries
+    asked = [entry.oid for path in wanted if (entry := entries[path]).mode != SUBMODULE_MODE]
+    work = partial(reset.rewrite, tree, record, goal, files_uid(), gone=gone, wanted=wanted)
+    if not asked:
+        return await asyncio.to_thread(work, contents_fd=None)
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    writing = asyncio.ensure_future(asyncio.to_thread(work, contents_fd=read_fd))
+    try:
+        output = await git.run(
+            *mirror.local("cat-file", "--batch", "--buffer"),
+            timeout_seconds=CHECKOUT_TIMEOUT_SECONDS,
+            stdin="".join(f"{oid}\n" for oid in asked).encode("ascii"),
+            stdout_fd=write_fd,
+        )
+    except BaseException:
+        await _ended(writing)
+        raise
+    await _ended(writing)
+    try:
+        return writing.result()
+    except ObjectMissing as error:
+        raise MirrorBroken(f"the checkout failed: {last_line(output.stderr, str(error))}") from None
 
 
-async def _run(git: Git, words: tuple[str, ...], environment: dict[str, str], stdin: bytes = b"") -> bytes:
-    output = await git.run(
-        *words,
-        timeout_seconds=CHECKOUT_TIMEOUT_SECONDS,
-        environment=environment,
-        stdin=stdin,
-        max_output_bytes=MAX_REWRITTEN_BYTES + MAX_REWRITTEN_FILES * _HEADER_BYTES,
-    )
-    if output.exit_code != 0:
-        raise _failed(output.stderr.strip()[-300:])
-    return output.stdout
-
-
-def _failed(words: str) -> RetryLater:
-    return RetryLater(f"the checkout failed: {words}", cause=Cause.SANDBOX_ERROR)
-
-
-def _give_away(tree: Path) -> None:
-    """Let the file server's uid own the tree; links themselves, never what they name."""
-    uid = files_uid()
-    if tree.stat().st_uid == uid:
-        return
-    argv = ["chown", "-h", "-R", "-P", f"{uid}:{uid}", "--", str(tree)]
-    subprocess.run(
-        argv,
-        env={"PATH": SEARCH_PATH},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=300,
-        check=True,
-    )
+async def _ended(writing: asyncio.Future[Record]) -> None:
+    """Wait until nobody writes any more: git has ended, so that the pipe has an end."""
+    await asyncio.wait({writing})
+    if not writing.cancelled():
+        writing.exception()

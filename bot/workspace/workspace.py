@@ -3,15 +3,17 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bot.domain.ports import ToolHost
 from bot.domain.values import Json, RepositoryRef, SandboxStatus
 from bot.errors import Permanent, RetryLater
-from bot.workspace import history, tree
+from bot.workspace import history, reset, tree
+from bot.workspace.commits import whole_commit
 from bot.workspace.disk import DEFAULT_BUDGET_BYTES, Disk
 from bot.workspace.git import Git
 from bot.workspace.jobhost import JobHost
@@ -23,9 +25,10 @@ from bot.workspace.probe import probe
 from bot.workspace.record import Doubtful, Record
 from bot.workspace.remote import NETWORK_VARIABLES, Remote, checked_name, checked_sha
 from bot.workspace.sandbox import find_bwrap
+from bot.workspace.toolhost.confine import files_uid
 from bot.workspace.trash import Trash
+from bot.workspace.verdict import MirrorBroken
 
-MAX_FETCHES = 3
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -46,6 +49,8 @@ class _Held:
     job_fd: int
     slot: Slot | None = None
     record: Record | None = None
+    waiting: Record | None = None
+    """Set while the tree is one that has waited, as it was."""
     hosts: list[JobHost] = field(default_factory=list)
 
     @property
@@ -103,7 +108,7 @@ class Workspace:
         try:
             await self._fill(held, repository, sha, token)
         except BaseException:
-            await asyncio.to_thread(self._end, held)
+            await asyncio.to_thread(self._undo, held)
             raise
         self._held[job] = held
         return Checkout(sha, held.tree, repository)
@@ -158,52 +163,61 @@ class Workspace:
 
     async def _fill(self, held: _Held, repository: RepositoryRef, sha: str, token: str) -> None:
         mirror = self._mirror(repository)
+        room = partial(self._disk.make_room, 0, repository.id)
+        taking = asyncio.ensure_future(asyncio.to_thread(self._take, held, repository.id))
         try:
-            async with self._commit(mirror, repository, sha, token) as commit:
+            async with whole_commit(mirror, sha, token, make_room=room) as commit:
+                await taking
                 await self._write(held, mirror, commit, repository.id)
-        except _Broken as error:
+        except MirrorBroken:
             async with mirror.held():
                 await mirror.distrust()
-            raise error.reason from None
+            raise
+        finally:
+            await asyncio.wait({taking})
 
-    @asynccontextmanager
-    async def _commit(
-        self, mirror: Mirror, repository: RepositoryRef, sha: str, token: str
-    ) -> AsyncIterator[Commit]:
-        """All of *sha*, in a mirror that stays; one job fetches at a time, the others find what it got."""
-        for _ in range(MAX_FETCHES):
-            async with mirror.shared():
-                commit = await mirror.commit(sha)
-                if commit is not None:
-                    yield commit
-                    return
-            async with mirror.held():
-                if await mirror.commit(sha) is None:
-                    await asyncio.to_thread(self._disk.make_room, 0, repository.id)
-                    await mirror.ensure(sha, token)
-        raise RetryLater("the mirror is thrown away again and again")
+    def _take(self, held: _Held, repository_id: int) -> None:
+        """Give the job a tree that waits and that nobody has touched; it is looked through meanwhile."""
+        taken = self._pool.take(repository_id, held.tree)
+        if taken is None:
+            return
+        held.slot, record = taken
+        try:
+            reset.check(held.tree, record, files_uid())
+        except (Doubtful, OSError):
+            self._lose(held)
+        else:
+            held.waiting = record
 
     async def _write(self, held: _Held, mirror: Mirror, commit: Commit, repository_id: int) -> None:
-        taken = await asyncio.to_thread(self._pool.take, repository_id, held.tree)
-        if taken is not None:
-            held.slot, record = taken
+        if held.slot is not None and held.waiting is not None:
+            record, held.waiting = held.waiting, None
             try:
                 held.record = await tree.turn(self._git, mirror, commit, held.tree, record)
                 held.slot.note_size(commit.disk_bytes)
                 return
             except tree.TooDifferent:
-                await asyncio.to_thread(self._pool.put, held.slot, held.tree, record)
-            except (Doubtful, OSError, RetryLater):
-                await asyncio.to_thread(self._trash.take, held.tree)
-                await asyncio.to_thread(self._pool.drop, held.slot)
-            held.slot = None
+                held.waiting = record
+                await asyncio.to_thread(self._put_back, held)
+            except (OSError, RetryLater):
+                await asyncio.to_thread(self._lose, held)
         await asyncio.to_thread(self._disk.make_room, commit.disk_bytes, repository_id)
         held.slot = await asyncio.to_thread(self._pool.reserve, repository_id)
         held.slot.note_size(commit.disk_bytes)
-        try:
-            held.record = await tree.write(self._git, mirror, commit, held.job)
-        except RetryLater as error:
-            raise _Broken(error) from None
+        held.record = await tree.write(self._git, mirror, commit, held.job)
+
+    def _put_back(self, held: _Held) -> None:
+        """Let a tree that was taken, and that nothing has touched, wait on."""
+        if held.slot is not None and held.waiting is not None:
+            self._pool.put(held.slot, held.tree, held.waiting)
+            held.slot = held.waiting = None
+
+    def _lose(self, held: _Held) -> None:
+        """Throw the job's tree away."""
+        self._trash.take(held.tree)
+        if held.slot is not None:
+            self._pool.drop(held.slot)
+        held.slot = None
 
     async def _return(self, held: _Held, mirror: Mirror) -> None:
         """Let the tree wait for the next job, if it can be made as it was."""
@@ -247,6 +261,12 @@ class Workspace:
                 self._trash.take(left)
             os.close(fd)
 
+    def _undo(self, held: _Held) -> None:
+        """Let go after a checkout that failed; a tree that had waited waits on."""
+        with suppress(OSError):
+            self._put_back(held)
+        self._end(held)
+
     def _end(self, held: _Held) -> None:
         """Let go of everything that a job holds; its files and its slot are thrown away."""
         try:
@@ -255,11 +275,3 @@ class Workspace:
                 self._pool.drop(held.slot)
         finally:
             os.close(held.job_fd)
-
-
-class _Broken(Exception):
-    """What came out of the mirror is broken."""
-
-    def __init__(self, reason: RetryLater) -> None:
-        super().__init__(str(reason))
-        self.reason = reason

@@ -1,13 +1,13 @@
 """What a hostile commit may do to us when it is checked out: nothing."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from bot.errors import Permanent, RetryLater
 from bot.workspace import listing
-from bot.workspace import tree as tree_module
 from bot.workspace.toolhost.confine import files_uid
 from bot.workspace.workspace import Checkout, Workspace
 from tests.workspace.conftest import FILES, REPOSITORY
@@ -162,19 +162,46 @@ def test_a_path_that_climbs_is_refused(path: bytes) -> None:
         listing.parsed(b"100644 blob " + b"a" * 40 + b"\t" + path + b"\0")
 
 
-async def test_a_disk_that_refuses_is_for_later(
+async def test_a_disk_that_refuses_is_for_later_and_the_mirror_stays(
     server: GitServer, workspace: Workspace, tmp_path: Path
 ) -> None:
-    sha = server.repository(NAME, {"a": "x"})
+    sha = server.repository(NAME, {"a": "x", "big": "x" * 300_000, "c": "y" * 300_000})
     await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
-    job = tmp_path / "data" / "jobs" / "two"
-    job.mkdir()
-    (job / "index.lock").touch()
-    mirror = workspace._mirror(REPOSITORY)
-    commit = await mirror.commit(sha)
-    assert commit is not None
-    with pytest.raises(RetryLater, match="the checkout failed"):
-        await tree_module.write(workspace._git, mirror, commit, job)
+    count, soft = server.fetches, resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, soft[1]))
+        with pytest.raises(RetryLater, match="the checkout failed: File too large"):
+            await workspace.checkout(REPOSITORY, sha, TOKEN, "two")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, soft)
+    assert not (tmp_path / "data" / "jobs" / "two").exists()
+    checkout = await workspace.checkout(REPOSITORY, sha, TOKEN, "two")
+    assert (checkout.tree / "c").stat().st_size == 300_000
+    assert server.fetches == count
+
+
+@pytest.mark.parametrize("first", [("120000", "/etc"), ("100644", "x")])
+async def test_a_path_that_is_a_link_and_a_directory_at_once_is_refused(
+    server: GitServer, workspace: Workspace, first: tuple[str, str]
+) -> None:
+    bare = server.bare(NAME)
+    inner = server.tree(NAME, {"issuewright-marker": ("100644", "x")})
+    line = server._blob_line(bare, "d", *first)
+    tree = git("mktree", cwd=bare, stdin=f"{line}\n040000 tree {inner}\td\n".encode())
+    with pytest.raises(Permanent, match="a file and a directory at once"):
+        await workspace.checkout(REPOSITORY, server.commit(NAME, tree), TOKEN, "job")
+    assert not os.path.exists("/etc/issuewright-marker")  # noqa: PTH110, ASYNC240
+
+
+async def test_an_object_that_is_no_file_is_not_written(server: GitServer, workspace: Workspace) -> None:
+    bare = server.bare(NAME)
+    inner = server.tree(NAME, {"x": ("100644", "x")})
+    tree = git("mktree", "--missing", cwd=bare, stdin=f"040000 tree {inner}\ta\n".encode())
+    raw = b"100644 a\0" + bytes.fromhex(inner)
+    liar = git("hash-object", "-t", "tree", "-w", "--stdin", "--literally", cwd=bare, stdin=raw)
+    await workspace.checkout(REPOSITORY, server.commit(NAME, tree), TOKEN, "job")
+    with pytest.raises((RetryLater, Permanent)):
+        await workspace.checkout(REPOSITORY, server.commit(NAME, liar), TOKEN, "job")
 
 
 @pytest.mark.parametrize("job", ["", "../x", "a/b", "a" * 65, "a b"])
