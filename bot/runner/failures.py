@@ -7,11 +7,12 @@ from typing import Final
 
 from bot.domain.enums import Tier
 from bot.domain.values import CommandRecord
-from bot.runner.reports import Measure, failures, names, tests_run
+from bot.runner.reports import Measure, failures, names, number_run
 
 _OLD_TESTS: Final = "with these tests as they were before the change: "
 _UNSTEADY: Final = "fails as before; without the change too its words differ from run to run"
 _FEWER: Final = "fewer tests ran than before the change: "
+_RELATED: Final = "what fails still depends on files that are changed: "
 NOT_FOUND: Final = 127
 """What a shell ends with when a program is not there."""
 
@@ -41,7 +42,7 @@ def got_better(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) 
 
 def is_known(old: CommandRecord, new: CommandRecord, measure: Measure = Measure.TEXT) -> bool:
     """Whether the failure *new* is nothing but failures of *old*, compared as closely as *measure* says."""
-    if new.reason.startswith((_OLD_TESTS, _FEWER)) or not _are_alike(old, new):
+    if new.reason.startswith((_OLD_TESTS, _FEWER, _RELATED)) or not _are_alike(old, new):
         return False
     if new.reason and new.reason in (old.reason, _UNSTEADY):
         return True
@@ -61,6 +62,12 @@ def is_unsteady(old: CommandRecord, again: CommandRecord, new: CommandRecord) ->
         if any(name not in shaky for name, _ in failures(new.output, measure) - first):
             return False
     return True
+
+
+def is_independent(record: CommandRecord, without: CommandRecord) -> bool:
+    """Whether each failure of *record* is the same in *without*, a run in which some files were not there."""
+    measure = Measure.NAME if record.reason == _UNSTEADY else Measure.TEXT
+    return failures(record.output, measure) <= failures(without.output, measure)
 
 
 def with_missing_toolchain(record: CommandRecord) -> CommandRecord:
@@ -88,12 +95,17 @@ def as_unsteady(record: CommandRecord) -> CommandRecord:
     return replace(record, reason=_UNSTEADY)
 
 
+def as_related(record: CommandRecord, paths: Sequence[str]) -> CommandRecord:
+    """*record* of an old failure that needs the files at *paths*, which were changed and did not mend it."""
+    return replace(record, reason=f"{_RELATED}{', '.join(paths)}")
+
+
 def with_fewer_tests(old: CommandRecord, new: CommandRecord) -> CommandRecord:
     """*new*; where it ran fewer tests than *old*, which failed, that it has failed for that.
 
     For a run of the tests as they were before the change, by which they must not become fewer.
     """
-    before, after = tests_run(old.output), tests_run(new.output)
+    before, after = number_run(old.output), number_run(new.output)
     if not before or not fails([old]) or (after or 0) >= before:
         return new
     return replace(new, reason=f"{_FEWER}{after or 0} of {before}")

@@ -99,7 +99,7 @@ _NOISE: Final = (
 )
 _LENGTH: Final = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|µs|ns|seconds?|milliseconds?)\b")
 _CLAIM: Final = re.compile(r"expect|assert|error|want|\bgot\b|actual|[!=]=", re.IGNORECASE)
-_NAME_TAIL: Final = re.compile(r"\s*\(?\b\d+(?:\.\d+)? ?m?s\)?$|:$")
+_NAME_TAIL: Final = re.compile(r"\s*\(?(?:\b\d+(?:\.\d+)?|\?) ?m?s\)?$")
 
 # How many tests a runner has run, and how many of these it has skipped.
 _COUNTS: Final = (
@@ -143,7 +143,7 @@ def plain(lines: Iterable[str]) -> str:
     return "\n".join(_essence(lines))
 
 
-def tests_run(output: str) -> int | None:
+def number_run(output: str) -> int | None:
     """How many tests were run and not skipped, as the runner counts them; None: it does not say."""
     text = "\n".join(_lines(output))
     counts = [

@@ -13,24 +13,14 @@ from bot.db import transcript
 from bot.db.database import Database
 from bot.domain.clock import Clock
 from bot.domain.effects import LoopResult
-from bot.domain.enums import Tier, When
+from bot.domain.enums import When
 from bot.domain.past import Past
 from bot.domain.ports import ToolHost
 from bot.domain.values import ClaimedJob, CommandRecord, FileChange, RepositoryConfig, Scope
 from bot.runner import last_look, weakened
-from bot.runner.failures import (
-    as_unsteady,
-    fails,
-    got_better,
-    is_known,
-    is_unsteady,
-    same_failures,
-    with_fewer_tests,
-    with_missing_toolchain,
-    with_old_tests,
-)
+from bot.runner.failures import fails, got_better, same_failures
 from bot.runner.outcome import needs_verification
-from bot.runner.reports import Measure
+from bot.runner.trying import Trials
 
 HEAD_CHARS: Final = 2_000
 TAIL_CHARS: Final = 6_000
@@ -87,7 +77,8 @@ class Verifier:
 
     `before`, then the loop with `judge`, then `after` of the change that is left, then `objection`.
     *request* is what people asked for; *told* what earlier attempts of the job have told the agent
-    (`told_before`); *is_about_words*: documentation was asked for, so a change of comments may be all of it.
+    (`told_before`), *agent_type* who works: of `docs.*` a change of comments may be all that was asked for,
+    and `code.fix` has to mend what fails in the files that it changes.
     """
 
     host: ToolHost
@@ -96,16 +87,23 @@ class Verifier:
     timeout_seconds: float
     request: str = ""
     told: str = ""
-    is_about_words: bool = False
+    agent_type: str = ""
     _before: list[CommandRecord] | None = None
-    _base_again: dict[str, CommandRecord] = field(default_factory=dict)
     _after: dict[str, list[CommandRecord]] = field(default_factory=dict)
     _written: int = 0
+    _trials: Trials = field(init=False)
     _has_looked: bool = field(init=False)
     _has_asked: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """What an earlier attempt was asked once is not asked again."""
+        self._trials = Trials(
+            self.host,
+            self.config.verify,
+            self.timeout_seconds,
+            may_change_tests=weakened.is_asked_for(self.request),
+            must_mend=self.agent_type == "code.fix",
+        )
         self._has_looked, self._has_asked = _LOOK_AGAIN in self.told, _OLD_FAILURE in self.told
 
     async def before(self) -> list[CommandRecord]:
@@ -119,12 +117,7 @@ class Verifier:
         """
         if self._before is None:
             prepared = await self._prepare() if self.config.prepare else []
-            self._before = [
-                with_missing_toolchain(
-                    await self.host.verify(command, timeout_seconds=self.timeout_seconds, at_base=True)
-                )
-                for command in self.config.verify
-            ]
+            self._before = await self._trials.base()
             failed = [record for record in prepared if not record.passed]
             await self.desk.write(When.BEFORE, [*failed, *self._before], 0)
         return self._before
@@ -137,8 +130,7 @@ class Verifier:
         digest = _digest(changes)
         if digest not in self._after:
             old = await self.before()
-            suspect = weakened.deciding(changes, self.config.verify)
-            records = [await self._try(record, suspect) for record in old]
+            records = await self._trials.change(old, changes)
             await self.desk.write(When.AFTER, records, self._written)
             self._written += len(records)
             self._after[digest] = records
@@ -169,46 +161,14 @@ class Verifier:
         """Why a change must not be proposed although its records show no new failure; None: nothing."""
         before, after = await self.before(), await self.after(changes)
         is_better = got_better(before, after)
-        if fails(after) and not is_better and not self.is_about_words and last_look.is_hollow(changes):
+        is_about_words = self.agent_type.startswith("docs.")
+        if fails(after) and not is_better and not is_about_words and last_look.is_hollow(changes):
             return HOLLOW
-        places = weakened.inline(changes) if is_better and not self._may_change_tests else []
+        places = weakened.inline(changes) if is_better and not self._trials.may_change_tests else []
         return INLINE.format(places=", ".join(places[:MAX_PLACES])) if places else None
-
-    @property
-    def _may_change_tests(self) -> bool:
-        return weakened.is_asked_for(self.request)
 
     async def _prepare(self) -> list[CommandRecord]:
         return await self.host.prepare(self.config.prepare, timeout_seconds=self.timeout_seconds)
-
-    async def _try(self, old: CommandRecord, suspect: tuple[str, ...]) -> CommandRecord:
-        """Run what *old* ran before; a failure that ends with the tests that showed it has not ended."""
-        if old.tier is Tier.NONE and old.reason.startswith("toolchain missing"):
-            return old
-        record = await self._run(old)
-        if not fails([old]):
-            return record
-        if got_better([old], [record]) and not self._may_change_tests:
-            again = await self._run(old, suspect) if suspect else record
-            if suspect and fails([again]) and not is_known(record, again):
-                return with_old_tests(again, suspect)
-            checked = with_fewer_tests(old, again)
-            return record if checked is again else checked
-        is_other = fails([record]) and not is_known(old, record)
-        if is_other and is_known(old, record, Measure.NAME):
-            return as_unsteady(record) if is_unsteady(old, await self._second(old), record) else record
-        return record
-
-    async def _run(self, old: CommandRecord, as_before: tuple[str, ...] = ()) -> CommandRecord:
-        return await self.host.verify(old.command, timeout_seconds=self.timeout_seconds, as_before=as_before)
-
-    async def _second(self, old: CommandRecord) -> CommandRecord:
-        """The base once more: how much its own failures differ from run to run."""
-        if old.command not in self._base_again:
-            self._base_again[old.command] = await self.host.verify(
-                old.command, timeout_seconds=self.timeout_seconds, at_base=True
-            )
-        return self._base_again[old.command]
 
     def _shame(self, changes: Sequence[FileChange]) -> list[str]:
         found = [] if self._has_looked else last_look.look(changes)
@@ -231,7 +191,7 @@ def verifier_of(
         timeout_seconds,
         request=f"{asked.title}\n{asked.body}\n{asked.words}",
         told=told_before(past),
-        is_about_words=job.agent_type.startswith("docs."),
+        agent_type=job.agent_type,
     )
 
 

@@ -28,12 +28,14 @@ _DOCTEST: Final = re.compile(r"^\s*>>> ")
 _RUST_TESTS: Final = re.compile(r"^\s*#\[(?:cfg\()?test", re.MULTILINE)
 _NOUN: Final = (
     r"(?:unit |failing |old )?(?:tests?|specs?|expectations?|assertions?|expected values?|snapshots?)\b"
+    r"(?! (?:results?|outputs?|runs?|errors?|messages?|data))"
 )
 _ADJECTIVE: Final = r"(?:wrong|outdated|out of date|stale|obsolete|incorrect|mistaken|flaky)\b"
 _ABOUT_TESTS: Final = re.compile(
     rf"\b{_ADJECTIVE} {_NOUN}"
     rf"|\b{_NOUN}(?: \S+)?(?: itself| themselves)? (?:is|are|was|were) (?:itself |now )?{_ADJECTIVE}"
-    r"|(?<!not )(?<!n't )(?<!never )\b(?:update|correct|adapt|rewrite|change|remove|delete|skip|disable) "
+    r"|(?<!not )(?<!n['\u2019]t )(?<!never )"
+    r"\b(?:update|correct|adapt|rewrite|change|remove|delete|skip|disable) "
     rf"(?:the |that |this )?(?:{_ADJECTIVE} )?{_NOUN}",
     re.IGNORECASE,
 )

@@ -163,6 +163,13 @@ def test_failures_that_were_there_before_are_said_first() -> None:
     assert limits.startswith("- **Failures that were there before remain**") and "2 files changed" in limits
 
 
+def test_tests_that_the_change_touches_are_named_first() -> None:
+    limits = _pull(changed_tests=["tests/test_a.py", "`@maria`.py"]).split("### Limits\n\n")[1]
+    assert limits.startswith(
+        "- **Tests that were there before are changed**: `tests/test_a.py`, `` `@maria`.py ``."
+    )
+
+
 def test_a_commit_carries_our_trailers_and_names_the_issue_without_a_reference() -> None:
     message = render.commit_message(
         title="Keep the last\nline", number=7, job_id="01JOB", requester_login="maria", requester_id=5

@@ -5,9 +5,15 @@ import pytest
 from bot.domain.enums import Tier
 from bot.domain.values import CommandRecord
 from bot.runner.failures import (
+    as_related,
+    as_unsteady,
     fails,
     got_better,
+    hides_failures,
+    is_independent,
+    is_unsteady,
     same_failures,
+    with_fewer_tests,
     with_missing_toolchain,
     with_old_tests,
 )
@@ -85,7 +91,54 @@ def test_a_command_that_is_too_slow_before_and_after_is_an_old_failure() -> None
 def test_a_failure_that_only_the_old_tests_show_is_never_an_old_one() -> None:
     after = with_old_tests(record(1, UNITTEST), ("tests/test_a.py",))
     assert after.reason.endswith(": tests/test_a.py")
+    assert hides_failures([after]) and not hides_failures([record(1, UNITTEST)])
     assert not same_failures([record(1, UNITTEST)], [after])
+
+
+def test_a_failure_that_changes_its_words_is_a_new_one_and_one_less_is_none() -> None:
+    two = UNITTEST.replace("Ran 3", "FAIL: test_two (tests.test_a.A.test_two)\nAssertionError: no\nRan 3")
+    assert same_failures([record(1, two)], [record(1, UNITTEST)])
+    assert not same_failures([record(1, two)], [record(1, UNITTEST.replace("6 != 1", "6 != 21"))])
+    assert not same_failures([record(1, UNITTEST)], [record(1, two)])
+
+
+def test_words_that_differ_without_the_change_too_are_no_new_failure() -> None:
+    def now(one: str, two: str) -> CommandRecord:
+        lines = f"FAILED tests/test_a.py::test_one - {one}\nFAILED tests/test_a.py::test_two - {two}\n"
+        return record(1, lines)
+
+    old, again = now("1 != 2", "port 4711"), now("1 != 2", "port 4712")
+    assert is_unsteady(old, again, now("1 != 2", "port 4713"))
+    assert not is_unsteady(old, again, now("1 != 3", "port 4713"))
+    assert not is_unsteady(old, old, now("1 != 2", "port 4713"))
+    assert not is_unsteady(old, record(2, again.output), now("1 != 2", "port 4713"))
+    assert not is_unsteady(now("1", "{a, b}"), now("1", "{b, a}"), now("1", "{b, c}"))
+    assert is_unsteady(now("1", "{a, b, c}"), now("1", "{b, a, c}"), now("1", "{c, b, a}"))
+    unsteady = as_unsteady(now("1 != 2", "port 4713"))
+    assert same_failures([old], [unsteady])
+    assert is_independent(unsteady, again)
+
+
+def test_an_old_failure_that_needs_the_changed_files_speaks_against_the_change() -> None:
+    old = record(1, UNITTEST)
+    assert is_independent(old, record(1, UNITTEST + "ERROR: tests.test_b (loader)\nImportError\n"))
+    assert not is_independent(old, record(1, "ERROR: tests.test_a (loader)\nImportError\n"))
+    assert not same_failures([old], [as_related(old, ["a.py"])])
+    assert as_related(old, ["a.py"]).reason.endswith(": a.py")
+
+
+def test_a_run_that_is_green_for_want_of_tests_has_failed() -> None:
+    old, green = record(1, UNITTEST), record(0, "Ran 2 tests in 0.1s\n\nOK\n")
+    fewer = with_fewer_tests(old, green)
+    assert fewer.reason == "fewer tests ran than before the change: 2 of 3"
+    assert fails([fewer])
+    assert not same_failures([old], [fewer])
+    assert not got_better([old], [fewer])
+    assert with_fewer_tests(old, record(0)).reason.endswith("0 of 3")
+    same = record(0, "Ran 3 tests in 0.1s\n\nOK\n")
+    assert with_fewer_tests(old, same) is same
+    assert with_fewer_tests(record(0, UNITTEST), green) is green
+    assert with_fewer_tests(record(1, "boom"), green) is green
 
 
 def test_it_got_better_when_something_that_failed_passes_now() -> None:

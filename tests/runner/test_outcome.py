@@ -9,6 +9,7 @@ from bot.domain.effects import Duplicate, LoopResult, Proposal, Review, Stop
 from bot.domain.enums import Cause, Tier, When
 from bot.domain.values import CommandRecord, FileChange
 from bot.runner import outcome as outcomes
+from bot.runner.failures import with_old_tests
 from bot.runner.outcome import MAX_CHANGED_LINES, MAX_FILES, needs_verification, not_ready
 
 PROPOSAL = Proposal("Let the dog bark", "It meowed.")
@@ -142,6 +143,24 @@ def test_the_records_say_when_they_were_made() -> None:
     ]
     assert (outcome.base_sha, outcome.steps, outcome.cost_usd) == ("c0ffee", 3, 0.25)
     assert outcome.has_old_failures is False
+
+
+def test_a_failure_that_the_old_tests_show_says_how_to_go_on_when_they_are_wrong() -> None:
+    hidden = with_old_tests(ran(1, "b"), ["tests/test_a.py"])
+    outcome = decide(FINISHED, [CHANGE], [ran(1, "b")], [hidden], "c0ffee")
+    assert outcome.cause is Cause.VERIFY_FAILED
+    assert outcome.next_step.startswith("If it is the tests that are wrong, say so")
+
+
+def test_an_objection_fails_the_verification_and_keeps_the_diff() -> None:
+    outcome = decide(FINISHED, [CHANGE], [ran(1)], [ran(1)], "c0ffee", objection="it does nothing")
+    assert (outcome.cause, outcome.diff) == (Cause.VERIFY_FAILED, "+woof\n")
+    assert "for it does nothing;" in outcome.sentence
+
+
+def test_the_tests_that_a_change_edits_are_known() -> None:
+    tests = replace(CHANGE, path="tests/test_dog.py"), replace(CHANGE, path="tests/test_new.py", is_new=True)
+    assert decide(FINISHED, [CHANGE, *tests], [], [], "c").changed_tests == ("tests/test_dog.py",)
 
 
 # ── agents that answer, and questions ────────────────────────────────────────────────────────────

@@ -12,9 +12,10 @@ from bot.db.database import Database
 from bot.db.tables import verifications
 from bot.domain.effects import LoopResult, Proposal, Stop
 from bot.domain.enums import Tier, When
+from bot.domain.past import Past, PastStep, Segment
 from bot.domain.values import CommandRecord, FileChange, Json, RepositoryConfig, ToolResult
 from bot.errors import LeaseLost
-from bot.runner.verifying import HOLLOW, Desk, Verifier
+from bot.runner.verifying import HOLLOW, Desk, Verifier, told_before
 from tests.db.rows import make_tenant, start_job
 from tests.fakes import ManualClock
 from tests.runner.test_last_look import OLD, change
@@ -228,6 +229,43 @@ async def test_without_a_verify_command_the_base_is_prepared_for_the_agents_own_
     await judge.before()
     assert await judge.judge(DONE) is None
     assert (host.ran, await judge.after(host.now)) == (["prepare"], [])
+
+
+async def test_comments_alone_are_all_that_documentation_may_be() -> None:
+    host = Host(base=OLD_FAILURE, outcomes=[OLD_FAILURE])
+    host.now = [change("a.py", "x = 1\n", "# what it is\nx = 1\n")]
+    judge = Verifier(host, RepositoryConfig(verify=("t",)), Notes(), 60, agent_type="docs.write")
+    assert await judge.objection(host.now) is None
+
+
+async def test_a_doctest_that_is_edited_goes_back_and_is_never_proposed() -> None:
+    doc = '"""\n>>> f(1)\n2\n"""\n'
+    host = Host(base=OLD_FAILURE, outcomes=[PASSES])
+    host.now = [change("a.py", doc, doc.replace("f(1)", "f(2)"))]
+    judge = verifier(host)
+    assert "beside the code expect (a.py:2)" in (await judge.judge(DONE) or "")
+    assert "beside the code expect (a.py:2)" in (await judge.objection(host.now) or "")
+
+
+async def test_what_an_earlier_attempt_was_told_once_is_not_told_again() -> None:
+    host = Host(base=OLD_FAILURE, outcomes=[OLD_FAILURE])
+    edit(host, "2\nbreakpoint()")
+    words = await verifier(host).judge(DONE)
+    blocks = [{"type": "tool_result", "content": "nothing"}, {"type": "text", "text": words}]
+    own = Segment({}, (PastStep(1, {}, {"content": blocks}), PastStep(2, {}, None)))
+    later = Host(base=OLD_FAILURE, outcomes=[OLD_FAILURE], now=host.now)
+    told = told_before(Past(own=own))
+    judge = Verifier(later, RepositoryConfig(verify=("t",)), Notes(), 60, told=told)
+    assert await judge.judge(DONE) is None
+    echoed = Segment({}, (PastStep(1, {}, {"content": [{"type": "tool_result", "content": words}]}),))
+    assert told_before(Past(own=echoed)) == told_before(Past()) == ""
+
+
+async def test_a_resumed_job_tries_its_change_again_and_gets_no_further_rounds_of_its_own() -> None:
+    host = Host(outcomes=[(1, "bad"), (1, "bad")])
+    first, second = verifier(host), verifier(host)
+    assert await first.judge(DONE) == await second.judge(DONE) is not None
+    assert host.ran == ["base", "change"] * 2
 
 
 async def test_long_output_goes_back_with_its_head_and_its_tail() -> None:
