@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from bot.errors import RetryLater
 from bot.workspace import lock as lock_module
@@ -57,10 +57,10 @@ async def _fetched(mirror: Mirror, sha: str, token: str, lock: Lock) -> Commit |
     commit = await mirror.ensure(sha, token)
     anchor = os.open(mirror.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if lock.take(is_shared=True) and os.path.samestat(os.fstat(anchor), mirror.path.stat()):
-            return commit
-    except FileNotFoundError:
-        pass
+        is_held = lock.take(is_shared=True)
+        with suppress(FileNotFoundError):
+            if is_held and os.path.samestat(os.fstat(anchor), mirror.path.stat()):
+                return commit
+        return None
     finally:
         os.close(anchor)
-    return None

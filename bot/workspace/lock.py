@@ -23,9 +23,7 @@ async def locked(path: Path, *, is_shared: bool, timeout_seconds: float) -> Asyn
     """
     with opened(path) as lock:
         try:
-            async with asyncio.timeout(timeout_seconds):
-                while not lock.take(is_shared=is_shared):  # noqa: ASYNC110 - flock has no event
-                    await asyncio.sleep(POLL_SECONDS)
+            await asyncio.wait_for(_taken(lock, is_shared=is_shared), timeout_seconds)
         except TimeoutError:
             raise RetryLater(BUSY) from None
         yield
@@ -93,6 +91,11 @@ def make_directory(path: Path) -> int:
         if fd is not None:
             return fd
     raise OSError(f"{path.name} could not be held")
+
+
+async def _taken(lock: Lock, *, is_shared: bool) -> None:
+    while not lock.take(is_shared=is_shared):  # noqa: ASYNC110 - flock has no event
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _is_still(path: Path, fd: int) -> bool:
