@@ -12,7 +12,7 @@ import orjson
 from bot.domain.values import Json
 
 INVALID_JSON = "INVALID_JSON"
-"""The argument, known to no tool, that holds a tool's input that is no JSON: it is answered as an error.
+"""The argument, known to no tool, that holds an input that is no JSON object: it is answered as an error.
 
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming
 """
@@ -169,10 +169,11 @@ def _are_lists(old: object, new: object) -> bool:
 
 
 def _input(text: str, start: Any) -> Any:
-    """A tool's arguments: none at all is what its start said; what is no JSON is marked as such."""
+    """A tool's arguments: none at all is what its start said; what is no JSON object is marked as such."""
     if not text:
         return start
     try:
-        return orjson.loads(text)
+        found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return {INVALID_JSON: text}
+    return found if isinstance(found, dict) else {INVALID_JSON: text}

@@ -73,10 +73,11 @@ def test_arguments_come_in_pieces_cut_anywhere_and_may_be_missing() -> None:
     assert block_of(*block(start))["input"] == {}
 
 
-def test_arguments_that_are_no_json_are_given_to_a_name_that_no_tool_knows() -> None:
+@pytest.mark.parametrize("text", ['{"path": "a', "null", "3", "[]", '"path"', "true"])
+def test_arguments_that_are_no_json_object_are_given_to_a_name_that_no_tool_knows(text: str) -> None:
     start = {"type": "tool_use", "id": "t", "name": "n", "input": {}}
-    cut = {"type": "input_json_delta", "partial_json": '{"path": "a'}
-    assert block_of(*block(start, cut))["input"] == {"INVALID_JSON": '{"path": "a'}
+    cut = {"type": "input_json_delta", "partial_json": text}
+    assert block_of(*block(start, cut))["input"] == {"INVALID_JSON": text}
 
 
 def test_deltas_and_blocks_of_unknown_kinds_are_kept() -> None:
