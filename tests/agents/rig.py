@@ -257,6 +257,7 @@ class Rig:
     past: Past | None = None
     judge: Judge | None = None
     prompt: Prompt | None = None
+    jitter: Callable[[], float] = lambda: 0.0
 
     async def run(self, **limits: Any) -> LoopResult:
         agent = definition(**limits)
@@ -271,7 +272,7 @@ class Rig:
             judge=self.judge,
             past=self.past,
             spent=self.spent,
-            jitter=lambda: 0.0,
+            jitter=self.jitter,
         )
 
     def shown(self, kind: str) -> list[str]:

@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 from rich.table import Table
 
 from tests.chaos.everywhere import PYTEST, ROOT
-from tests.chaos.faults_list import FAULTS, Blows, Fault, InSuite
+from tests.chaos.faults_list import Blows, Fault, InSuite
+from tests.chaos.faults_model import FAULTS
 from tests.chaos.plan import Tally
 from tests.chaos.playing import cases, play
 
