@@ -80,10 +80,7 @@ Moments = Mapping[str, int]
 
 def _book(held: Moments) -> dict[str, Any]:
     """The same turns for each job; of *held* the first request never gets an answer."""
-    scripts = [
-        {"name": name, "match": f"words: {name}", "output": False, "turns": TURNS}
-        for name in JOBS
-    ]
+    scripts = [{"name": name, "match": f"words: {name}", "output": False, "turns": TURNS} for name in JOBS]
     look = {"name": "triage", "match": "words: ", "output": True, "turns": [{"json": LOOK}]}
     faults = [{"kind": "hang", "script": name, "turn": index} for name, index in held.items()]
     return {"scripts": [look, *scripts], "faults": faults}
