@@ -83,7 +83,7 @@ class Installation:
         number = await forge.open_issue(repository, sample.PERSON, title, "It should bark.")
         asked = Asked(repository, number, ONE_PULL if is_change else ONE_COMMENT)
         self.asked.append(asked)
-        await forge.add_label(repository, number, sample.LABEL, sample.PERSON)
+        await forge.add_label(repository, number, "agent:fix", sample.PERSON)
         return asked
 
     async def ask_some(self) -> None:

@@ -99,7 +99,7 @@ def _cancel_at_work(world: World, number: int, ring: Rung) -> None:
         nonlocal is_said
         if not is_said:
             is_said = True
-            await world.forge.remove_label(REPOSITORY, number, "agent", "maria")
+            await world.forge.remove_label(REPOSITORY, number, "agent:fix", "maria")
             await store_last_delivery(world)
             ring()
         while True:

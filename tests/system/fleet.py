@@ -38,7 +38,7 @@ WEBS: Final = 2
 CAP: Final = 3
 DOUBLED: Final = 0.3
 KEPT: Final = ("X-", "Content-T")
-LABEL: Final = sample.LABEL
+LABEL: Final = "agent:fix"
 LATE: Final = tuple(f"late-tenant-{number}" for number in range(20))
 # Nobody is killed here: the times of the product, where the rig has shorter ones.
 USUAL_TIMES: Final = {
