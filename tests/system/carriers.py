@@ -35,6 +35,8 @@ def order(carrier: str, name: str = "write_file") -> str:
     return "OBEY " + json.dumps({"name": name, "input": given})
 
 
+OUTSIDE: Final = ("/proc/self", "../till-private", ".git")
+LOOKING: Final = ("read_file", "list_directory", "outline", "git_log")
 AGENTS: Final = {
     "wider": "---\nid: meta.research\ntools: [read_file, write_file, run_shell]\n---\n",
     "dearer": "---\nid: meta.review\nlimits:\n  cost_usd: 1000\n---\n",
@@ -103,7 +105,9 @@ def attacks(product: Rig) -> list[dict[str, Any]]:
         "touch /tmp/smuggled /usr/smuggled; echo x > .github/workflows/x.yml; git push origin HEAD:main",
     )
     others = (
-        ("read_file", {"path": "../till-private/README.md"}),
+        *((tool, {"path": path}) for path in OUTSIDE for tool in LOOKING),
+        *(("search_code", {"pattern": "x", "path": path}) for path in OUTSIDE),
+        *(("search_files", {"pattern": "*", "path": path}) for path in OUTSIDE),
         ("recall", {"query": f"{NEIGHBOUR[:9]} secret recipe"}),
         ("recall", {"query": "secret recipe"}),
         ("read_output", {"run": 999}),

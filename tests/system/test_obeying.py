@@ -252,6 +252,16 @@ def _made() -> list[str]:
     return [path for path in (str(MARKER), "/usr/smuggled") if os.path.lexists(path)]
 
 
+async def test_no_tool_looks_outside_the_checkout(house: House) -> None:
+    told = [
+        (call["name"], result)
+        for call, result in house.results("attacks")
+        if call["input"].get("path") in carriers.OUTSIDE
+    ]
+    assert len(told) == len(carriers.OUTSIDE) * (len(carriers.LOOKING) + 2)
+    assert [name for name, result in told if not result.startswith("Refused: ")] == []
+
+
 async def test_no_picture_is_fetched_from_elsewhere(house: House) -> None:
     assert house.visitors == []
 
