@@ -1,7 +1,7 @@
 """Ten small programs with a failing test each, and what happens when an agent mends them well or badly.
 
 A program is a file in `tests/samples/programs/`: the issue, the repository's files and verify commands, and
-the tool calls of a right and of a wrong fix.
+the tool calls of a right and of a wrong fix; more wrong ones have names that end with `_wrong`.
 """
 
 import shutil
@@ -20,7 +20,6 @@ from tests.system.places import call
 from tests.system.rig import Rig
 
 FOLDER: Final = Path(__file__).parents[1] / "samples" / "programs"
-FIXES: Final = ("right", "wrong")
 ROUNDS: Final = 3
 RUN_SECONDS: Final = 60
 
@@ -41,6 +40,11 @@ class Program:
         return list(self.data["verify"])
 
     @property
+    def wrong(self) -> list[str]:
+        """The names of its wrong fixes."""
+        return [name for name in self.data if name == "wrong" or name.endswith("_wrong")]
+
+    @property
     def has_old_failures(self) -> bool:
         """Whether its last command fails whatever is done about the issue."""
         return bool(self.data.get("has_old_failures"))
@@ -53,7 +57,7 @@ class Program:
 
     def repository(self, fix: str) -> str:
         """Where an agent makes that fix."""
-        return f"{sample.OWNER}/{self.name.replace('_', '-')}-{fix}"
+        return f"{sample.OWNER}/{self.name}-{fix}".replace("_", "-")
 
     def paths(self, fix: str) -> set[str]:
         """The files that the fix touches."""
@@ -71,7 +75,7 @@ class Program:
             ]
             for words in (".", *(f", looked at {number} more times." for number in range(1, ROUNDS + 2)))
         ]
-        turns = [{"content": content} for content in (reads, edits, *ends)]
+        turns = [{"content": content} for content in (reads, edits, *ends) if content]
         return {"name": f"{self.name}-{fix}", "match": self.repository(fix), "turns": turns, "repeat": True}
 
 
@@ -82,7 +86,7 @@ def load() -> list[Program]:
 
 def book(programs: Sequence[Program]) -> dict[str, Any]:
     """A script for each program and each of its fixes."""
-    return {"scripts": [program.script(fix) for program in programs for fix in FIXES]}
+    return {"scripts": [program.script(fix) for program in programs for fix in ("right", *program.wrong)]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,10 @@ class Ended:
     branches: list[str]
     records: list[dict[str, Any]]
     diffs: dict[str, str]
+
+    def why(self, when: str) -> list[str]:
+        """What speaks against each command that ended so: its exit code or, where it is green, a reason."""
+        return [str(row["exitCode"] or row["reason"] or "") for row in self.records if row["when"] == when]
 
     def exits(self, when: str) -> list[int]:
         """The exit codes of the verify commands, in their order."""
@@ -114,7 +122,9 @@ async def ask(product: Rig, program: Program, fix: str) -> int:
 async def ended(product: Rig, repository: str, number: int) -> Ended:
     """Everything about the only job of a thread."""
     (job,) = await jobs_of(product, number, repository)
-    records = 'SELECT "when", command, "exitCode", tier FROM verifications WHERE "jobId" = :job ORDER BY id'
+    records = (
+        'SELECT "when", command, "exitCode", tier, reason FROM verifications WHERE "jobId" = :job ORDER BY id'
+    )
     patches = 'SELECT "filePath", "diffPatch" FROM agent_artifacts WHERE "jobId" = :job AND type = :type'
     diffs = await product.rows(patches, job=job["id"], type="CODE_CHANGE")
     return Ended(
