@@ -40,7 +40,7 @@ class Trials:
     timeout_seconds: float
     may_change_tests: bool = False
     must_mend: bool = False
-    _base_again: dict[str, CommandRecord] = field(default_factory=dict)
+    _base_again: dict[str, CommandRecord] = field(default_factory=dict, init=False)
 
     async def base(self) -> list[CommandRecord]:
         """Every command on the base; one whose program is missing did not run."""
