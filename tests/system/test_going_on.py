@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 SEED: Final = os.environ.get("ISSUEWRIGHT_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
+SECONDS: Final = 120.0
 SLEEP: Final = "1.30917"
 FILES: Final = {
     "README.md": "# till\n",
@@ -102,15 +103,15 @@ async def test_a_job_killed_again_and_again_ends_on_another_machine_with_the_sam
         whole = await _end_of(product, first)
         product.model.play(_book(at_first))
         numbers = {name: await product.ask_by_label(f"words: {name}") for name in at_first}
-        await product.until(lambda: _are_held(product, at_first))
+        await product.until(lambda: _are_held(product, at_first), SECONDS)
         numbers["running"] = await product.ask_by_label("words: running")
-        await product.until(lambda: _is_running(product))
+        await product.until(lambda: _is_running(product), SECONDS)
         await product.kill()
         await _nothing_is_left_of(product, "data")
 
         product.model.play(_book(then))
         async with _machine(product, "second") as second:
-            await product.until(lambda: _are_held(product, {**at_first, **then}, times=2))
+            await product.until(lambda: _are_held(product, {**at_first, **then}, times=2), SECONDS)
             assert await _end_of(product, numbers["running"]) == whole
             os.killpg(second.pid, signal.SIGKILL)
         await _nothing_is_left_of(product, "second")
@@ -145,7 +146,7 @@ def _asked(product: Rig, name: str) -> Counter[int]:
 
 async def _end_of(product: Rig, number: int) -> dict[str, Any]:
     """What a job came to: its pull request, the files of its branch, and what the model was shown."""
-    (job,) = await product.until(lambda: ended(product, number))
+    (job,) = await product.until(lambda: ended(product, number), SECONDS)
     assert (job["status"], job["cause"], job["error"]) == ("COMPLETED", "pull_request", None), job
     (branch,) = [name for name in await branches(product) if name.startswith(f"issuewright/{number}-")]
     (pull,) = [thread for thread in pulls(product) if thread.pull.head == branch]
