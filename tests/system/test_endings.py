@@ -26,8 +26,15 @@ HANGING_MODEL = away("hang", turn=1)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
-    quick = {"ISSUEWRIGHT_BACKOFF_SECONDS": "0.1"}
-    async with rig(tmp_path_factory.mktemp("endings"), environment=quick) as product:
+    # One test spends dollars; the budgets above a job's are no concern of the others.
+    alone = {
+        "ISSUEWRIGHT_BACKOFF_SECONDS": "0.1",
+        "AGENT_TRIAGE": "false",
+        "ISSUEWRIGHT_BUDGET_USER_DAY_USD": "0",
+        "ISSUEWRIGHT_BUDGET_ORGANIZATION_DAY_USD": "0",
+        "ISSUEWRIGHT_BUDGET_MINUTE_USD": "0",
+    }
+    async with rig(tmp_path_factory.mktemp("endings"), environment=alone) as product:
         await product.start()
         await product.install()
         yield product
@@ -192,7 +199,7 @@ async def test_a_model_that_is_no_help_ends_the_job_in_words(place: Place, book:
 @pytest.mark.parametrize(
     ("book", "words"),
     [
-        (script([say("No.")], stop_reason="refusal"), "declined to work on this request"),
+        (script([say("No.")], stop_reason="refusal"), "declines to read the text of the request"),
         (
             script([call("give_up", reason="The till's source is not in this repository.")]),
             "The till's source",
@@ -226,7 +233,7 @@ async def test_the_cost_limit_ends_the_job_with_what_it_has_cost(place: Place) -
     job = await place.ending(number)
     assert (job["status"], job["cause"]) == ("FAILED", "budget")
     assert len(place.product.model.requests) == 1
-    place.told_once(number, "Stopped at the limit of this job", "$3", "I look around.")
+    place.told_once(number, "Stopped at the limit of this job", "The budget for this job", "I look around.")
 
 
 # ── verification ─────────────────────────────────────────────────────────────────────────────────
