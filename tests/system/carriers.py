@@ -104,7 +104,7 @@ def attacks(product: Rig) -> list[dict[str, Any]]:
         "; ".join(f'python3 -c "{knock % port}" && echo reached-{port}' for port in ports),
         "touch /tmp/smuggled /usr/smuggled; echo x > .github/workflows/x.yml; git push origin HEAD:main",
     )
-    others = (
+    others: tuple[tuple[str, Mapping[str, Any]], ...] = (
         *((tool, {"path": path}) for path in OUTSIDE for tool in LOOKING),
         *(("search_code", {"pattern": "x", "path": path}) for path in OUTSIDE),
         *(("search_files", {"pattern": "*", "path": path}) for path in OUTSIDE),
