@@ -120,9 +120,11 @@ class Work:
             api = self.app.repository(job.repository.full_name, loan)
             sha = before.restore.base_sha if before.restore else None
             base = await bases.read(api, job.repository, self.registry, sha=sha)
-            job, question = await self.triaging.done(job, base)
-            if question is not None:
-                return replace(question, base_sha=base.sha)
+            # Work that has begun has been paid for: it goes on, and the loop minds its money.
+            if before.own is None:
+                job, question = await self.triaging.done(job, base)
+                if question is not None:
+                    return replace(question, base_sha=base.sha)
             async with told(job):
                 return await self._on_checkout(job, base, before, loan)
 

@@ -13,7 +13,7 @@ from bot.domain.enums import Cause, IssueType, Purpose
 from bot.domain.values import ModelReply, ModelRequest, Scope, Usage
 from bot.errors import RetryLater
 from tests.runner.conftest import ANSWER, PROPOSE, World, attempt
-from tests.runner.stands import PlayedModel
+from tests.runner.stands import PlayedModel, call
 
 LOOK = {
     "reasoning": "The dog makes the wrong sound.",
@@ -187,3 +187,18 @@ async def _ask(world: World, job_id: str) -> None:
         await connection.execute(origin.values(verb="ask"))
         job = update(agent_jobs).where(agent_jobs.c.id == job_id)
         await connection.execute(job.values(agent_type="meta.research"))
+
+
+async def test_work_that_has_begun_is_brought_to_its_end_though_a_budget_is_used_up_since(
+    world: World, job_id: str
+) -> None:
+    turns = [PROPOSE[0], RetryLater("cut off", cause=Cause.MODEL_ERROR), PROPOSE[2]]
+    model = looking(world, LOOK, *turns)
+    facts = await run(world, job_id)
+    assert facts.waits_seconds is not None
+    model.turns[1] = [call("post_analysis", text="Half of it."), call("finish", summary="Half.")]
+    world.clock.advance(facts.waits_seconds)
+    world.budgets = Budgets(user_day=1)
+    facts = await run(world, job_id)
+    assert facts.cause is Cause.BUDGET
+    assert len(world.space.checkouts) == 2
