@@ -112,8 +112,8 @@ class _Loop:
     async def _begin(self) -> None:
         """Record the prompt, or take up the work where it was left; then set money aside."""
         at = self.at
-        if at.effects.is_over:
-            raise self._over()
+        if at.end is not None:
+            raise at.end
         if at.pending is not None:
             await self._exchange(await self._act(at.pending))
             return
@@ -235,7 +235,7 @@ class _Loop:
             answer.edits += edits
             if edits:
                 self._note(LoopEventKind.CONTEXT, "shortened", edits=len(edits))
-        state = self.at.progress, self.at.counts
+        answer.end, state = end, (self.at.progress, self.at.counts)
         content = steps.answer_row(answer, state, self.asking.deadline.elapsed_seconds())
         row = StepRow(self.at.step, StepKind.TOOLS, content, answer.changes)
         if end is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from bot.agents import blocks, steps
 from bot.agents.conversation import Conversation, task_of
 from bot.agents.effects import Effects
+from bot.agents.ending import Ended
 from bot.agents.progress import Progress
 from bot.agents.prompt import Prompt
 from bot.agents.steps import Counts
@@ -20,7 +21,7 @@ class Restored:
     """Where a loop begins: with nothing, or behind the last recorded step.
 
     `pending` is a turn that was recorded and not answered: its calls are run first. `last` is the content of
-    the last of our own rows: an answer, or the prompt.
+    the last of our own rows: an answer, or the prompt. `end` is the one that was recorded with it.
     """
 
     talk: Conversation
@@ -31,6 +32,7 @@ class Restored:
     used_seconds: float = 0.0
     pending: Json | None = None
     last: Json | None = None
+    end: Ended | None = None
     is_begun: bool = False
     is_continuing: bool = False
 
@@ -97,7 +99,7 @@ def _go_on(found: Restored, step: PastStep) -> None:
     if step.answer is None:
         found.pending = step.turn
         return
-    found.last = step.answer
+    found.last, found.end = step.answer, steps.end_of(step.answer)
     found.used_seconds = step.answer["elapsedSeconds"]
     state = step.answer["state"]
     found.progress, found.counts = Progress(state["progress"]), Counts(**state["counts"])

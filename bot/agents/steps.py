@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from bot.agents.ending import Ended
 from bot.agents.progress import Progress
 from bot.agents.prompt import Prompt
+from bot.domain.effects import Stop
 from bot.domain.values import FileChange, Json, ModelReply, Usage
 
 DROPPED = frozenset({"refusal", "model_context_window_exceeded"})
@@ -53,16 +54,27 @@ def turn_row(reply: ModelReply, content: list[Json], elapsed_seconds: float) -> 
 
 
 def answer_row(answer: Answer, state: tuple[Progress, Counts], elapsed_seconds: float) -> Json:
-    """Our answer: applied in the order content, edits, said (what people add, so far nothing)."""
+    """Our answer: applied in the order content, edits, said (what people add, so far nothing).
+
+    An `end` is kept with it: whoever takes the job up then asks the model nothing more.
+    """
     progress, counts = state
+    end = answer.end
     return {
         "content": answer.blocks,
         "edits": answer.edits,
         "said": [],
         "isReopened": answer.is_reopened,
+        "end": None if end is None else {"stop": end.stop.value, "words": end.words},
         "state": {"progress": progress.to_json(), "counts": asdict(counts)},
         "elapsedSeconds": round(elapsed_seconds, 3),
     }
+
+
+def end_of(row: Json) -> Ended | None:
+    """The end that was recorded with an answer."""
+    end = row.get("end")
+    return None if end is None else Ended(Stop(end["stop"]), end["words"])
 
 
 def usage_of(row: Json) -> Usage:
