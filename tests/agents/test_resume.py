@@ -182,12 +182,26 @@ def _segment(rig: Rig) -> Any:
     return segment
 
 
-async def test_a_job_that_had_ended_ends_again_without_a_call(rig: Rig, server: ModelServer) -> None:
-    play(server, *SESSION)
+@pytest.mark.parametrize(
+    ("turns", "stop"),
+    [
+        (SESSION, Stop.FINISHED),
+        ([turn(EDIT), turn(PROPOSE), turn(say("It is done."))], Stop.FINISHED),
+        ([turn(say("Hm.")) for _ in range(5)], Stop.NONSENSE),
+        ([turn(READ) for _ in range(12)], Stop.STUCK),
+        ([turn(READ), turn(say("No."), stop_reason="refusal"), turn(stop_reason="refusal")], Stop.REFUSED),
+        ([turn(call("give_up", reason="No idea."))], Stop.GAVE_UP),
+    ],
+)
+async def test_a_job_that_had_ended_ends_again_without_a_call(
+    rig: Rig, server: ModelServer, turns: list[Json], stop: Stop
+) -> None:
+    play(server, *turns)
     result, _ = await killed_once(rig, None)
     rig.past, server_count = Past(own=rig.record.segment()), len(server.requests)
     again = await rig.run()
     assert (shape(again), len(server.requests)) == (shape(result), server_count)
+    assert again.stop is stop
 
 
 async def test_what_was_said_between_two_attempts_reaches_the_next_call(
