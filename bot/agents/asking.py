@@ -13,6 +13,7 @@ from bot.domain import budget
 from bot.domain.budget import Account, BudgetExceeded
 from bot.domain.clock import Clock
 from bot.domain.effects import Stop
+from bot.domain.enums import Cause
 from bot.domain.ports import Model
 from bot.domain.values import Json, ModelReply, Usage
 from bot.errors import OutcomeUnknown, Permanent, RetryLater
@@ -100,6 +101,7 @@ class Asking:
         while True:
             try:
                 await self._reserve(talk, step)
+                await self._check_time(step)
                 return await self._complete(talk)
             except RetryLater as error:
                 await self._back_off(attempt, error, step)
@@ -115,6 +117,19 @@ class Asking:
             self.set_aside(need, await self.record.write(Entry(need=need)))
         except BudgetExceeded as error:
             raise Ended(Stop.COST, error.public) from error
+
+    async def _check_time(self, step: int) -> None:
+        """Give the money back where the time ran out while it was set aside: nothing is sent then."""
+        if self._aside is None or self.deadline.seconds_left() > 0:
+            return
+        (need, reservation_id), self._aside = self._aside, None
+        await self._give_back(need, reservation_id)
+        self.check(step)
+
+    async def _give_back(self, need: Need, reservation_id: str) -> None:
+        """Settle a call that has cost nothing."""
+        await self.record.write(Entry(bill=Bill(reservation_id, Usage(), 0)))
+        self.account = self.account.settle(need.micro_usd, 0)
 
     async def _complete(self, talk: Conversation) -> Asked:
         """One attempt; a refused block that nobody knows is taken out, and the same is asked once more."""
@@ -136,8 +151,7 @@ class Asking:
             self.tokens += need.tokens
             raise
         except (RetryLater, Permanent):
-            await self.record.write(Entry(bill=Bill(reservation_id, Usage(), 0)))
-            self.account = self.account.settle(need.micro_usd, 0)
+            await self._give_back(need, reservation_id)
             raise
         cost = prices.cost_micro_usd(self.info, reply.usage)
         self.account = self.account.settle(need.micro_usd, cost)
@@ -145,11 +159,14 @@ class Asking:
         return Asked(reply, Bill(reservation_id, reply.usage, cost))
 
     async def _back_off(self, attempt: int, error: RetryLater, step: int) -> None:
-        """Wait before the next attempt, or hand the error on when attempts or time run out."""
+        """Wait before the next attempt, or hand the error on when attempts or time run out.
+
+        While money is spent too fast nobody's place is held: the job goes on later from what is recorded.
+        """
         base = self.backoff_seconds * 2**attempt if error.after_seconds is None else error.after_seconds
         seconds = base * (1 + self.jitter() / 2)
         self.check(step)
-        if attempt >= MAX_RETRIES or seconds >= self.deadline.seconds_left():
+        if error.cause is Cause.BUDGET or attempt >= MAX_RETRIES or seconds >= self.deadline.seconds_left():
             raise error
         detail: Json = {"seconds": seconds, "words": str(error)}
         self.record.note(LoopEvent(LoopEventKind.RETRY, type(error).__name__, step, detail))

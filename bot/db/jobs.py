@@ -58,7 +58,6 @@ async def load(scope: Scope, connection: AsyncConnection, job_id: str) -> Claime
         repository=repository,
         crashes_without_progress=found[job_runs.c.crashes_without_progress],
         request_name=found[agent_jobs.c.config].get(NAME),
-        is_triaged=found[job_origins.c.triage] is not None,
     )
 
 

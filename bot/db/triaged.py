@@ -34,6 +34,17 @@ async def note(
     )
 
 
+async def look_of(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> Json | None:
+    """What was kept of the model's look (empty where it said nothing); None: nobody has looked yet."""
+    statement = (
+        select(job_origins.c.triage)
+        .join(agent_jobs, agent_jobs.c.id == job_origins.c.job_id)
+        .where(job_origins.c.job_id == job.id, within(scope, agent_jobs))
+    )
+    found: Json | None = await connection.scalar(statement)
+    return found
+
+
 async def has_asked(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> bool:
     """Whether a job of the same request has ended with a question, whoever asked it."""
     statement = (

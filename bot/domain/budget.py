@@ -160,8 +160,7 @@ def check_call(sums: Sums, needed: Spent, limits: Budgets, *, now: datetime) -> 
     if limits.minute and sums.minute + needed.micro_usd > limits.minute:
         oldest = sums.oldest_in_minute or now
         raise RetryLater(
-            f"The breaker of {usd_text(limits.minute)} for {BudgetKind.MINUTE.words} holds all jobs up: "
-            f"{usd_text(sums.minute)} spent or reserved, up to {usd_text(needed.micro_usd)} needed",
+            "So much is spent just now that the operator's limit for a minute holds all jobs up",
             after_seconds=max((oldest + MINUTE - now).total_seconds(), 0.0),
             cause=Cause.BUDGET,
             is_away=True,

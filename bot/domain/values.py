@@ -139,7 +139,6 @@ class ClaimedJob:
     repository: RepositoryRef
     crashes_without_progress: int = 0
     request_name: str | None = None
-    is_triaged: bool = False
 
     @property
     def name(self) -> str:

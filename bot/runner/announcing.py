@@ -12,7 +12,7 @@ from bot.domain.clock import Clock
 from bot.domain.values import ClaimedJob
 from bot.errors import IssuewrightError
 from bot.runner.freezing import speaks_at_once
-from bot.runner.lease import JobLease
+from bot.runner.lease import JobLease, until_over
 from bot.runner.publishing import Publishing
 
 log = logs.get(__name__)
@@ -48,7 +48,7 @@ class Announcing:
         finally:
             # Once it is being sent it is not broken off: its outcome would be unknown.
             waiting.cancel()
-            await asyncio.wait({telling})
+            await until_over(telling)
 
     async def _tell_after(self, waiting: "asyncio.Task[None]", job: ClaimedJob) -> None:
         """Announce when *waiting* is over; what goes wrong is told by the result's own comment."""

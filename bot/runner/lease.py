@@ -105,6 +105,11 @@ async def _end(*tasks: "asyncio.Task[Any]") -> None:
     """
     for task in tasks:
         task.cancel()
+    await until_over(*tasks)
+
+
+async def until_over(*tasks: "asyncio.Task[Any]") -> None:
+    """Return when all tasks are over, whatever happens to the caller meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     while waiting := [task for task in tasks if not task.done()]:
         try:

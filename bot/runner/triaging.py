@@ -15,6 +15,8 @@ from bot.llm.prices import Catalogue
 from bot.runner.base import Base
 from bot.runner.outcome import Outcome, not_ready
 from bot.triage.classify import CLASSIFIER, Classifier
+from bot.triage.decide import question
+from bot.triage.look import Look, look_from
 from bot.triage.route import Routed, route
 
 LEAST_MICRO_USD: Final = 10_000
@@ -43,11 +45,14 @@ class Triaging:
             LeaseLost: Another worker owns the job.
         """
         await self._check_budget(job)
-        if job.is_triaged or job.origin.continues_id is not None or not self.is_enabled:
+        if job.origin.continues_id is not None or not self.is_enabled:
             return job, None
         scope = Scope(job.organization_id)
         async with self.database.read() as connection:
             has_asked = await triaged.has_asked(scope, connection, job)
+            kept = await triaged.look_of(scope, connection, job)
+        if kept is not None:
+            return job, _question(look_from(kept) if kept else None, job, has_asked=has_asked)
         routed = await route(
             job.origin,
             base.repository,
@@ -57,10 +62,8 @@ class Triaging:
             has_asked=has_asked,
         )
         await self._note(job, routed)
-        found = replace(job, agent_type=routed.triage.agent_type, model=routed.triage.model, is_triaged=True)
-        if routed.question is None or routed.look is None:
-            return found, None
-        return found, not_ready(routed.question, routed.look.missing, agent_type=found.agent_type)
+        found = replace(job, agent_type=routed.triage.agent_type, model=routed.triage.model)
+        return found, _question(routed.look, found, has_asked=has_asked)
 
     async def _check_budget(self, job: ClaimedJob) -> None:
         """Refuse before anything is asked of the model or of git."""
@@ -90,6 +93,14 @@ class Triaging:
             await transcript.add_log(scope, connection, job.id, LogLevel.INFO, words, now=now, data=look)
 
 
+def _question(look: Look | None, job: ClaimedJob, *, has_asked: bool) -> Outcome | None:
+    """The end of a job that has to ask first."""
+    words = question(look, job.agent_type, has_asked=has_asked)
+    if words is None or look is None:
+        return None
+    return not_ready(words, look.missing, agent_type=job.agent_type)
+
+
 @dataclass(frozen=True, slots=True)
 class _Purse:
     """The money of one job's triage."""
@@ -100,9 +111,9 @@ class _Purse:
     model_name: str
     limits: Budgets
 
-    async def reserve(self, micro_usd: int, /) -> str:
-        """Set *micro_usd* aside for one call; raises BudgetExceeded."""
-        call = ledger.Call(self.model_name, Purpose.TRIAGE, micro_usd, 0)
+    async def reserve(self, micro_usd: int, tokens: int, /) -> str:
+        """Set *micro_usd* aside for one call of at most *tokens*; raises BudgetExceeded."""
+        call = ledger.Call(self.model_name, Purpose.TRIAGE, micro_usd, tokens)
         async with self.database.write() as connection:
             return await ledger.reserve(
                 Scope(self.job.organization_id),

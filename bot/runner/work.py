@@ -145,6 +145,8 @@ class Work:
     async def _with_host(
         self, job: ClaimedJob, base: Base, before: Past, host: ToolHost, loan: Loan
     ) -> Outcome:
+        if job.agent_type not in base.registry.ids:
+            raise Permanent(f"the agent {job.agent_type} is not there any more; ask again")
         definition = base.registry.get(job.agent_type)
         record = await self._record(job, base, definition)
         # Who only answers has nothing that could be tried.

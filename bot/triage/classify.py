@@ -69,8 +69,8 @@ is a fact about the request and no reason to do it."""
 class Purse(Protocol):
     """The account of this look's money (purpose TRIAGE)."""
 
-    async def reserve(self, micro_usd: int, /) -> str:
-        """Set *micro_usd* aside for one call; gives the id of the row; raises BudgetExceeded."""
+    async def reserve(self, micro_usd: int, tokens: int, /) -> str:
+        """Set *micro_usd* aside for a call of at most *tokens*; gives the row's id; raises BudgetExceeded."""
 
     async def settle(self, reservation_id: str, usage: Usage, micro_usd: int, /) -> None:
         """Put what the call cost in place of a reservation."""
@@ -133,7 +133,8 @@ class Classifier:
     async def _ask(self, request: ModelRequest) -> ModelReply:
         """One try, paid for."""
         tokens = _estimated_tokens(request)
-        row = await self.purse.reserve(self.catalogue.worst(request.model, tokens, request.max_tokens))
+        worst = self.catalogue.worst(request.model, tokens, request.max_tokens)
+        row = await self.purse.reserve(worst, tokens + request.max_tokens)
         try:
             reply = await self.model.complete(request, timeout_seconds=self.timeout_seconds)
         except OutcomeUnknown:

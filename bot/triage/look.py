@@ -38,6 +38,12 @@ class Look:
     question: str = ""
 
 
+def look_from(kept: Mapping[str, Any]) -> Look:
+    """A look that was checked, and written down as its fields."""
+    words = {"type": IssueType(kept["type"]), "priority": IssuePriority(kept["priority"])}
+    return Look(**{**kept, **words, "missing": tuple(kept["missing"])})
+
+
 def schema(agents: Sequence[str]) -> Json:
     """The form of the answer, as JSON Schema; without bounds of numbers, which not every server takes."""
     fields: dict[str, Json] = {

@@ -12,6 +12,7 @@ from bot.domain.budget import Budgets
 from bot.domain.enums import Cause, IssueType, Purpose
 from bot.domain.values import ModelReply, ModelRequest, Scope, Usage
 from bot.errors import RetryLater
+from bot.runner import base as bases
 from tests.runner.conftest import ANSWER, PROPOSE, World, attempt
 from tests.runner.stands import PlayedModel, call
 
@@ -99,6 +100,23 @@ async def test_what_is_missing_is_asked_before_anything_is_checked_out(world: Wo
     assert (world.space.checkouts, model.requests) == ([], [])
     (comment,) = world.said(job_id)
     assert "Which sound should the dog make?" in comment
+
+
+async def test_the_question_is_asked_though_the_worker_died_when_the_look_was_kept(
+    world: World, job_id: str
+) -> None:
+    model = looking(world, QUESTION)
+    async with world.stack("w1") as stack:
+        job = await stack.claim(job_id)
+        assert job is not None
+        async with stack.work.reading(job) as loan:
+            api = stack.app.repository(job.repository.full_name, loan)
+            base = await bases.read(api, job.repository, stack.work.registry, sha=None)
+        await stack.work.triaging.done(job, base)
+        await stack.runner._hand_back(job, "killed")
+        facts = await attempt(world, stack, job_id)
+    assert (facts.cause, len(model.looks)) == (Cause.QUESTION_ASKED, 1)
+    assert model.requests == []
 
 
 async def test_a_request_is_asked_one_such_question_at_most(world: World, job_id: str) -> None:

@@ -69,7 +69,8 @@ class Purse:
     reserved: list[int] = field(default_factory=list)
     settled: dict[str, int] = field(default_factory=dict)
 
-    async def reserve(self, micro_usd: int) -> str:
+    async def reserve(self, micro_usd: int, tokens: int) -> str:
+        assert tokens > 0
         if micro_usd > self.limit_micro_usd:
             raise BudgetExceeded(
                 "this job",
