@@ -78,7 +78,11 @@ class JobLease:
                 return working.result()
             raise keeping.exception() or CancelRequested("cancelled")
         finally:
-            await _end(working, keeping)
+            # The lease is kept until the work has put its things away.
+            try:
+                await _end(working)
+            finally:
+                await _end(keeping)
 
     async def _keep(self, *, may_cancel: bool) -> None:
         """Renew until something ends it: a lost lease, or a wish to cancel.
