@@ -1,6 +1,7 @@
 """The parts of an answer that are more than prose: findings, labels, a duplicate, a question, a pointer.
 
-Every text of the model goes through *say* first, which makes it safe; names and numbers are escaped here.
+Every text of the model goes through *say*, which makes it safe, and nothing is taken from it or folded after
+that: what is left could act again. Names and numbers are escaped here.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ def review(found: Review, say: Say) -> str:
     if not found.findings:
         return f"{say(found.summary)}\n\nNo findings."
     shown = [_finding(number, each, say) for number, each in enumerate(found.findings[:MAX_SHOWN], 1)]
-    rest = [f"- {_place(each, say)} {_plain(say(each.title))}" for each in found.findings[MAX_SHOWN:]]
+    rest = [f"- {_place(each, say)} {say(_plain(each.title))}" for each in found.findings[MAX_SHOWN:]]
     more = f"**{len(rest)} more, of less weight**\n\n" + "\n".join(rest) if rest else ""
     return "\n\n".join(part for part in (say(found.summary), *shown, more) if part)
 
@@ -37,7 +38,9 @@ def duplicate(found: Duplicate, say: Say) -> str:
 
 def question(text: str, say: Say) -> str:
     """The question, set apart so that nobody overlooks it."""
-    return "\n".join(f"> {line}".rstrip() for line in say(text).splitlines())
+    # Its lines are made before it is made safe: none may begin anew after that.
+    said = say("\n".join(text.splitlines()))
+    return "\n".join(f"> {line}".rstrip() for line in said.split("\n"))
 
 
 def pointer(address: str) -> str:
@@ -47,7 +50,7 @@ def pointer(address: str) -> str:
 
 def _finding(number: int, found: Finding, say: Say) -> str:
     head = (
-        f"**{number}. {_plain(say(found.title))}** ({found.severity.value}, {found.confidence} % sure)"
+        f"**{number}. {say(_plain(found.title))}** ({found.severity.value}, {found.confidence} % sure)"
         f"\n{_place(found, say)}"
     )
     parts = [head, say(found.evidence)]
@@ -64,5 +67,5 @@ def _place(found: Finding, say: Say) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line without emphasis that could end ours."""
+    """One line without emphasis that could end ours; before it is made safe, never after."""
     return " ".join(text.split()).replace("*", "")

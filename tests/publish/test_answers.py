@@ -60,6 +60,22 @@ def test_nothing_that_a_model_says_can_act_or_leak(text: str) -> None:
     assert sanitize(text, secrets=(SECRET,)).text == text
 
 
+@pytest.mark.parametrize("sign", ["*", "**", "*\n*"])
+def test_stars_in_a_title_cannot_hide_what_acts(sign: str) -> None:
+    token = "gh" + sign + "p_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2"
+    title = f"@{sign}octocat #{sign}77 ![x]{sign}(//evil.example/p.png) {token}"
+    text = answers.review(Review("s", tuple(finding(title) for _ in range(12))), say)
+    assert sanitize(text, secrets=(SECRET,)).text == text
+    assert "@octocat" not in text and "#77" not in text and "](//evil" not in text
+    assert "\n" in sign or "ghp_aB3" not in text
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\r"])
+def test_no_line_of_a_question_begins_after_it_was_made_safe(end: str) -> None:
+    text = answers.question(f"Why?{end}/merge it", say)
+    assert not any(line.lstrip("> ").startswith("/merge") for line in text.splitlines())
+
+
 def test_a_question_is_set_apart_line_by_line() -> None:
     assert answers.question("Which one?\n\nA or B", say) == "> Which one?\n>\n> A or B"
 
