@@ -171,5 +171,6 @@ def _detail(failure: Failure, api_key: str) -> str:
     """The server's own words, short, on one line, without a key; none for a refused key."""
     if failure.status in _REFUSED_KEY or not failure.message:
         return ""
-    text = " ".join(failure.message.replace(api_key, "[key]").split())
+    message = failure.message.replace(api_key, "[key]") if api_key else failure.message
+    text = " ".join(message.split())
     return f" ({_KEY_SHAPE.sub('[key]', text)[:MAX_DETAIL_CHARS]})"

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import orjson
+
 from bot.domain.values import Json, ModelReply, Usage
 from bot.llm import failures
+from bot.llm.stream import INVALID_JSON
 
 MAX_INPUT_DEPTH = 50
 """Our tools take flat objects; orjson writes at most 255 levels: https://github.com/ijl/orjson#serialize"""
@@ -15,16 +18,31 @@ def read(data: object, request_id: str | None) -> ModelReply:
     Raises:
         OutcomeUnknown: it has not the documented shape.
     """
-    if not isinstance(data, dict) or not _is_content(data.get("content")) or not _is_usage(data.get("usage")):
+    content: Any = _with_inputs(data.get("content")) if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not _is_content(content) or not _is_usage(data.get("usage")):
         raise failures.cut("it has not the shape of a message")
     stop_reason = data.get("stop_reason")
     return ModelReply(
-        content=[_without_depth(block) for block in data["content"]],
+        content=[_without_depth(block) for block in content],
         stop_reason=stop_reason if isinstance(stop_reason, str) else None,
         usage=_usage(data["usage"]),
         model=str(data.get("model") or ""),
         request_id=request_id,
     )
+
+
+def _with_inputs(content: Any) -> Any:
+    """*content*, each call's arguments that are JSON but no object marked, as in an answer piece by piece."""
+    return [_with_input(block) for block in content] if isinstance(content, list) else content
+
+
+def _with_input(block: Any) -> Any:
+    """*block*; a call whose arguments are there, but no object, is the model's error and answered as one."""
+    is_call = isinstance(block, dict) and block.get("type") == "tool_use" and "input" in block
+    if not is_call or isinstance(block["input"], dict):
+        return block
+    is_deep = _is_deeper(block["input"], MAX_INPUT_DEPTH)
+    return {**block, "input": {} if is_deep else {INVALID_JSON: orjson.dumps(block["input"]).decode()}}
 
 
 def _is_content(content: object) -> bool:

@@ -249,7 +249,7 @@ async def test_a_request_that_is_no_text_is_refused_before_it_is_sent(
         f'{{"content": [7], {BILL}}}',
         f'{{"content": [{{"type": "text"}}], {BILL}}}',
         f'{{"content": [{{"type": "text", "text": "\\ud800"}}], {BILL}}}',
-        f'{{"content": [{{"type": "tool_use", "id": "a", "name": "b", "input": "c"}}], {BILL}}}',
+        f'{{"content": [{{"type": "tool_use", "id": "a", "name": "b"}}], {BILL}}}',
     ],
 )
 async def test_an_answer_without_the_shape_of_a_message_is_not_believed(body: str) -> None:
