@@ -243,3 +243,17 @@ def test_swapping_file_and_link_while_writing_300_times_never_changes_the_outsid
     stop.set()
     swapper.join()
     assert outside.read_bytes() == b"canary"
+
+
+@pytest.mark.parametrize("path", [".env", "app/.env.local", "prod.env"])
+@pytest.mark.parametrize("old", ["KEY=a", "KEY=b"])
+def test_whether_an_edit_fits_tells_nothing_of_a_hidden_value(desk: Desk, path: str, old: str) -> None:
+    desk.put(path, b"KEY=abc\n")
+    with pytest.raises(Trouble, match="are hidden, so no part of it can be edited"):
+        desk.editor.edit_file(path, old, "KEY=")
+
+
+def test_the_template_of_an_environment_can_be_edited(desk: Desk) -> None:
+    file = desk.put(".env.example", b"KEY=abc\n")
+    desk.editor.edit_file(".env.example", "abc", "def")
+    assert file.read_bytes() == b"KEY=def\n"

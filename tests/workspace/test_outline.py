@@ -173,3 +173,8 @@ def test_a_block_that_grew_large_is_cut_anew(
     blocks = [block for block, _ in corpus.blocks(())]
     assert [member for block in blocks for member in block.members] == members
     assert max(len(block.members) for block in blocks) <= 6
+
+
+def test_carriage_returns_of_their_own_do_not_move_the_lines(outliner: Outliner, tmp_path: Path) -> None:
+    (tmp_path / "x.py").write_bytes(b"\r" * 5 + b"def f(): pass\ndef g(): pass\n")
+    assert outliner.outline("x.py") == "     2\tdef g(): pass"

@@ -29,6 +29,7 @@ class Editor:
     def edit_file(self, path: str, old: str, new: str) -> str:
         """Replace *old*, which must stand exactly once in the file, by *new*."""
         parts = self._writable(path)
+        _check_no_environment(parts[-1])
         content, mode = self._tree.read(parts)
         text = decoded(content)
         _check_no_mask(old + new, text)
@@ -117,6 +118,15 @@ class Editor:
                     os.rmdir(parts[length - 1], dir_fd=directory_fd)
                 except OSError:
                     return
+
+
+def _check_no_environment(name: str) -> None:
+    """Refuse to edit a file whose values are masked: whether an edit fits would tell what they are."""
+    if masks.is_env_file(name):
+        raise Trouble(
+            f"The values in {name} are hidden, so no part of it can be edited. "
+            "Write the whole file with write_file, or change its template."
+        )
 
 
 def _check_no_mask(given: str, text: str) -> None:

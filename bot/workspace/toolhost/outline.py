@@ -63,7 +63,8 @@ class Outliner:
 
 def definition_lines(name: str, text: str) -> list[int]:
     """The numbers of the lines of *text* where something is defined, in the language of the file *name*."""
-    if suffix_of(name) in {"py", "pyi"} and len(text) <= MAX_PARSED_CHARS:
+    # Python ends a line at a carriage return too: its numbers would not be those of our lines.
+    if suffix_of(name) in {"py", "pyi"} and len(text) <= MAX_PARSED_CHARS and "\r" not in text:
         try:
             return _by_syntax(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
