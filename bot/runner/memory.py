@@ -7,7 +7,7 @@ from typing import Final
 from bot.db import recall
 from bot.db.database import Database
 from bot.db.recall import Memory
-from bot.domain import ranking
+from bot.domain import masks, ranking
 from bot.domain.ports import Tools
 from bot.domain.text import normalise
 from bot.domain.values import ClaimedJob, FileChange, Json, Scope, ToolResult
@@ -66,7 +66,7 @@ def _shown(memory: Memory) -> str:
     lines = [f"#{memory.number} {_clean(memory.title, 200)} ({memory.asked_at:%Y-%m-%d}, ended: {end})"]
     if memory.files:
         more = "" if len(memory.files) <= _MAX_FILES else f" and {len(memory.files) - _MAX_FILES} more"
-        lines.append(f"changed: {', '.join(memory.files[:_MAX_FILES])}{more}")
+        lines.append(masks.mask(f"changed: {', '.join(memory.files[:_MAX_FILES])}{more}")[0])
     for name, text, limit in (
         ("asked", memory.body, _MAX_BODY_CHARS),
         ("answered", memory.answer, _MAX_ANSWER_CHARS),
@@ -77,6 +77,6 @@ def _shown(memory: Memory) -> str:
 
 
 def _clean(text: str, max_chars: int) -> str:
-    """*text* on one line, without hidden characters, clipped."""
-    flat = " ".join(normalise(text).text.split())
+    """*text* on one line, without hidden characters and without secrets of certain shape, clipped."""
+    flat = " ".join(masks.mask(normalise(text).text)[0].split())
     return flat if len(flat) <= max_chars else f"{flat[:max_chars]} […]"

@@ -2,12 +2,14 @@
 
 import unicodedata
 
+from bot.domain import masks
 from bot.domain.paths import RefusedPath, split
 from bot.domain.values import Json, ToolResult
 from bot.errors import RetryLater
 from bot.workspace.git import Git, TooMuchOutput
 from bot.workspace.mirror import Mirror
 from bot.workspace.remote import checked_sha
+from bot.workspace.toolhost.beneath import EXCLUDED, Hides
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -54,13 +56,18 @@ async def log(git: Git, mirror: Mirror, sha: str, *, path: str | None, limit: in
     return _shown(output.stdout.decode("utf-8", "replace")) or "No commit changed this path."
 
 
-async def answer(git: Git, mirror: Mirror, sha: str, arguments: Json) -> ToolResult:
-    """What the tool `git_log` answers to *arguments* (`path`, `limit`, both optional)."""
+async def answer(git: Git, mirror: Mirror, sha: str, arguments: Json, hides: Hides) -> ToolResult:
+    """What the tool `git_log` answers to *arguments* (`path`, `limit`, both optional).
+
+    Secrets of certain shape are masked; of a path that *hides* covers nothing is told.
+    """
     path, limit = arguments.get("path"), arguments.get("limit", DEFAULT_LIMIT)
     unknown = arguments.keys() - {"path", "limit"}
     if unknown or not isinstance(path, str | None) or type(limit) is not int:
         return ToolResult("git_log takes path (a text) and limit (a whole number).", is_error=True)
     try:
+        if path is not None and hides(split(path)):
+            return ToolResult(EXCLUDED, is_error=True, refused=True)
         return ToolResult(await log(git, mirror, sha, path=path, limit=limit))
     except RefusedPath as error:
         return ToolResult(str(error), is_error=True, refused=True)
@@ -76,6 +83,6 @@ def _shown(said: str) -> str:
 
 
 def _plain(text: str, max_chars: int) -> str:
-    """*text* on one line, without characters that act or hide."""
-    shown = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
+    """*text* on one line, without secrets, and without characters that act or hide."""
+    shown = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in masks.mask(text)[0])
     return shown if len(shown) <= max_chars else shown[: max_chars - 1] + "…"

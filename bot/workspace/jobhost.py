@@ -10,6 +10,7 @@ from bot.workspace import history
 from bot.workspace.git import Git
 from bot.workspace.host import ProcessToolHost
 from bot.workspace.mirror import Mirror
+from bot.workspace.toolhost.globs import Exclusion
 
 END_TIMEOUT_SECONDS = 10.0
 
@@ -28,7 +29,8 @@ class JobHost(ProcessToolHost):
         if self.history is None:
             return ToolResult(history.GONE, is_error=True)
         git, mirror, sha = self.history
-        return await history.answer(git, mirror, sha, arguments)
+        hides = Exclusion((self.options or {}).get("exclude", ()))
+        return await history.answer(git, mirror, sha, arguments, hides)
 
     async def _stop(self) -> None:
         """End the process, and wait until the file server, its child, has ended as well."""

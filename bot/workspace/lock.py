@@ -71,7 +71,7 @@ def try_directory(path: Path) -> int | None:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
-    if _try_lock(fd, is_shared=False) and _is_still(path, fd):
+    if _try_lock(fd, is_shared=False) and is_still(path, fd):
         return fd
     os.close(fd)
     return None
@@ -98,7 +98,8 @@ async def _taken(lock: Lock, *, is_shared: bool) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _is_still(path: Path, fd: int) -> bool:
+def is_still(path: Path, fd: int) -> bool:
+    """Whether *path* leads to what *fd* has open; no link is followed."""
     try:
         found = path.stat(follow_symlinks=False)
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from bot.workspace.disk import DEFAULT_BUDGET_BYTES, Disk
 from bot.workspace.git import Git
 from bot.workspace.jobhost import JobHost
 from bot.workspace.listing import Commit
-from bot.workspace.lock import make_directory, try_directory
+from bot.workspace.lock import is_still, make_directory, try_directory
 from bot.workspace.mirror import Mirror
 from bot.workspace.pool import Pool, Slot
 from bot.workspace.probe import probe
@@ -57,6 +58,11 @@ class _Held:
     def tree(self) -> Path:
         return self.job / "tree"
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether its path still leads to the directory that it holds."""
+        return is_still(self.job, self.job_fd)
+
 
 class Workspace:
     """Mirrors, waiting trees and jobs below one directory; several processes may share it."""
@@ -94,7 +100,9 @@ class Workspace:
         self._held: dict[Path, _Held] = {}
 
     async def checkout(self, repository: RepositoryRef, sha: str, token: str, job_id: str) -> Checkout:
-        """The files of *sha* for *job_id*; what an earlier attempt of the job left is removed first.
+        """The files of *sha* for *job_id*, in a directory that no other attempt of the job ever has.
+
+        What attempts left whose process is dead is removed first.
 
         Raises:
             RetryLater: The server is away, the fetch broke, or the disk is full.
@@ -103,14 +111,13 @@ class Workspace:
         """
         checked_sha(sha)
         checked_name(repository.full_name)
-        job = self._job(job_id)
-        held = await asyncio.to_thread(self._begin, job)
+        held = await asyncio.to_thread(self._begin, self._job(job_id))
         try:
             await self._fill(held, repository, sha, token)
         except BaseException:
             await asyncio.to_thread(self._undo, held)
             raise
-        self._held[job] = held
+        self._held[held.job] = held
         return Checkout(sha, held.tree, repository)
 
     async def open_host(self, checkout: Checkout, options: Json | None = None) -> ToolHost:
@@ -138,7 +145,7 @@ class Workspace:
         job = checkout.tree.parent
         held = self._held.pop(job, None)
         if held is None:
-            await asyncio.to_thread(self._trash.take, job)
+            await asyncio.to_thread(self._sweep, job)
             return
         try:
             if checkout.repository is not None:
@@ -224,6 +231,8 @@ class Workspace:
         record, slot = held.record, held.slot
         if record is None or slot is None or not all(host.is_over for host in held.hosts):
             return
+        if not held.is_ours:
+            return
         strays = held.job / "strays"
         try:
             await asyncio.to_thread(strays.mkdir, 0o700)
@@ -239,15 +248,12 @@ class Workspace:
     def _job(self, job_id: str) -> Path:
         if _JOB_ID.fullmatch(job_id) is None:
             raise Permanent("that is no job id")
-        return self._root / "jobs" / job_id
+        return self._root / "jobs" / f"{job_id}-{secrets.token_hex(8)}"
 
     def _begin(self, job: Path) -> _Held:
         """The job's directory, new and held; what a crash left goes on this occasion."""
         for name in ("", "home", "mirrors", "jobs", "pool"):
             (self._root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        if former := self._held.pop(job, None):
-            self._end(former)
-        self._trash.take(job)
         for left in sorted(job.parent.iterdir()):
             self._sweep(left)
         self._trash.empty()
@@ -270,7 +276,8 @@ class Workspace:
     def _end(self, held: _Held) -> None:
         """Let go of everything that a job holds; its files and its slot are thrown away."""
         try:
-            self._trash.take(held.job)
+            if held.is_ours:
+                self._trash.take(held.job)
             if held.slot is not None:
                 self._pool.drop(held.slot)
         finally:

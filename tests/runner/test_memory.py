@@ -13,6 +13,8 @@ from bot.runner.memory import MAX_FOUND, Recall
 from tests.db.rows import NOW, claim, make_job, make_tenant, start_job
 from tests.db.runs import end_job
 
+SECRET = "ghp_" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY1zA2"
+
 
 async def _ended(
     database: Database, tenant: Tenant, number: int, title: str, answer: str = "", files: tuple[str, ...] = ()
@@ -62,6 +64,20 @@ async def test_what_is_still_open_and_the_job_itself_are_no_memory(database: Dat
     job = await start_job(database, tenant, 1)
     await make_job(database, tenant, 2, trigger="t2")
     assert "Nothing" in await _recall(database, job, "A title")
+
+
+async def test_secrets_of_old_texts_do_not_reach_the_model_also_where_a_hidden_character_split_them(
+    database: Database,
+) -> None:
+    tenant = await make_tenant(database)
+    body = "x" * 1_180
+    for number, at in enumerate((3, 8), 1):
+        split = f"{SECRET[:at]}\u200b{SECRET[at:]}"
+        await _ended(database, tenant, number, f"Parser {split}", f"{body} {SECRET}", (f"{SECRET}.py",))
+    told = await _recall(database, await start_job(database, tenant, 9), "parser")
+    assert "#1 Parser [secret: GitHub token]" in told
+    assert told.count("[secret: ") >= 4
+    assert SECRET[:12] not in told.replace("\u200b", "")
 
 
 async def test_hidden_characters_of_old_texts_do_not_reach_the_model(database: Database) -> None:

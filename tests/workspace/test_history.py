@@ -10,6 +10,7 @@ from tests.workspace.conftest import REPOSITORY
 from tests.workspace.githttp import TOKEN, GitServer, git
 
 NAME = REPOSITORY.full_name
+SECRET = "ghp_" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY1zA2"
 
 
 def history(server: GitServer) -> str:
@@ -50,6 +51,35 @@ async def test_a_path_is_taken_literally_and_a_limit_holds(server: GitServer, wo
     for path in ("../x", ".git/config", "/etc"):
         with pytest.raises(RefusedPath):
             await workspace.log(REPOSITORY, sha, path=path, limit=5)
+
+
+async def test_a_secret_in_a_commits_words_is_masked_also_where_it_would_be_cut(
+    server: GitServer, workspace: Workspace
+) -> None:
+    bare, tree = server.bare(NAME), server.tree(NAME, {"a": ("100644", "1")})
+    first = git("commit-tree", tree, "-m", f"use {SECRET} now", cwd=bare)
+    words = f"{'x' * 180} {SECRET}"
+    sha = git("commit-tree", tree, "-p", first, "-m", words, cwd=bare, GIT_AUTHOR_NAME=SECRET)
+    host = await workspace.open_host(await workspace.checkout(REPOSITORY, sha, TOKEN, "job"))
+    answer = await host.call("git_log", {}, timeout_seconds=20)
+    await host.close()
+    assert "use [secret: GitHub token] now" in answer.text
+    assert '"[secret: GitHub token]"' in answer.text
+    assert "ghp_" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["private", "./Private/deep/x", "a.pem", "src/a.PEM"])
+async def test_the_history_of_an_excluded_path_is_refused(
+    server: GitServer, workspace: Workspace, path: str
+) -> None:
+    checkout = await workspace.checkout(REPOSITORY, history(server), TOKEN, "job")
+    host = await workspace.open_host(checkout, {"exclude": ["/private/", "*.pem"]})
+    answer = await host.call("git_log", {"path": path}, timeout_seconds=20)
+    other = await host.call("git_log", {"path": "a"}, timeout_seconds=20)
+    await host.close()
+    assert answer.refused
+    assert "excluded by the repository's configuration" in answer.text
+    assert "make a" in other.text
 
 
 @pytest.mark.parametrize("arguments", [{"limit": "5"}, {"path": 3}, {"revision": "x"}, {"limit": True}])

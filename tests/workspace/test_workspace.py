@@ -6,7 +6,8 @@ from bot.domain.enums import Tier
 from bot.domain.ports import ToolHost
 from bot.domain.values import SandboxStatus
 from bot.workspace.workspace import Checkout, Workspace
-from tests.workspace.githttp import GitServer
+from tests.workspace.conftest import REPOSITORY
+from tests.workspace.githttp import TOKEN, GitServer
 
 
 async def test_a_change_made_by_the_tools_is_seen_by_the_sandbox(host: ToolHost) -> None:
@@ -50,3 +51,32 @@ async def test_discard_leaves_nothing_and_works_twice(workspace: Workspace, chec
     await workspace.discard(checkout)
     await workspace.discard(checkout)
     assert not checkout.tree.parent.exists()
+
+
+async def test_an_attempt_that_wakes_late_leaves_its_successors_files_alone(
+    server: GitServer, workspace: Workspace, checkout: Checkout, tmp_path: Path
+) -> None:
+    """Worker A stalls, B takes the same job up on the same disk, and A wakes and lets go."""
+    other = Workspace(tmp_path / "data", git_url=server.url, verify_timeout_seconds=1)
+    successor = await other.checkout(REPOSITORY, checkout.base_sha, TOKEN, "job1")
+    assert checkout.tree.exists(), "A still has what it holds"
+    (successor.tree / "README.md").write_text("B's work")
+    await workspace.discard(checkout)
+    await workspace.discard(successor)
+    assert (successor.tree / "README.md").read_text() == "B's work"
+    third = await workspace.checkout(REPOSITORY, checkout.base_sha, TOKEN, "job1")
+    assert (third.tree / "README.md").read_text() == "# Hello\n"
+    assert (successor.tree / "README.md").read_text() == "B's work"
+    await other.discard(successor)
+    assert [path.name for path in (tmp_path / "data" / "jobs").iterdir()] == [third.tree.parent.name]
+
+
+async def test_what_stands_in_place_of_a_jobs_directory_is_not_thrown_away(
+    workspace: Workspace, checkout: Checkout, tmp_path: Path
+) -> None:
+    job = checkout.tree.parent
+    job.rename(tmp_path / "moved")
+    checkout.tree.mkdir(parents=True)
+    (checkout.tree / "README.md").write_text("another's")
+    await workspace.discard(checkout)
+    assert (checkout.tree / "README.md").read_text() == "another's"
