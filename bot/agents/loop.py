@@ -121,7 +121,7 @@ class _Loop:
         if at.last is not None and at.step:
             await self._hear(StepRow(at.step, StepKind.TOOLS, at.last), is_new=False)
             return
-        content = at.last or steps.prompt_row(self.prompt, self.asking.info.name)
+        content = at.last or steps.prompt_row(self.prompt, self.asking.info.name, at.continued)
         changes = await self.hands.tools.changes() if at.is_begun or at.is_continuing else None
         await self._hear(StepRow(0, StepKind.PROMPT, content, changes), is_new=not at.is_begun)
 

@@ -22,6 +22,7 @@ class Restored:
 
     `pending` is a turn that was recorded and not answered: its calls are run first. `last` is the content of
     the last of our own rows: an answer, or the prompt. `end` is the one that was recorded with it.
+    `continued` names the other jobs' parts; `is_continuing`: the tree, too, may be other than the checkout.
     """
 
     talk: Conversation
@@ -35,6 +36,7 @@ class Restored:
     end: Ended | None = None
     is_begun: bool = False
     is_continuing: bool = False
+    continued: list[Json] = field(default_factory=list)
 
 
 def restore(prompt: Prompt, past: Past, effects: Effects) -> Restored:
@@ -46,7 +48,8 @@ def restore(prompt: Prompt, past: Past, effects: Effects) -> Restored:
         effects,
         last=own.prompt if own else None,
         is_begun=own is not None,
-        is_continuing=bool(past.earlier),
+        is_continuing=bool(past.earlier) or past.restore is not None,
+        continued=[segment.reference() for segment in past.earlier],
     )
     for step in own.steps if own else ():
         _go_on(found, step)

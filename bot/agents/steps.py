@@ -37,9 +37,12 @@ class Answer:
     is_reopened: bool = False
 
 
-def prompt_row(prompt: Prompt, model: str) -> Json:
-    """Step 0: all that the model is told before its first answer; what people add goes into `said`."""
-    return {**prompt.to_json(), "model": model, "said": []}
+def prompt_row(prompt: Prompt, model: str, continued: Sequence[Json] = ()) -> Json:
+    """Step 0: all that the model is told before its first answer; what people add goes into `said`.
+
+    *continued* names the parts of the conversation before it; see `bot.domain.past.Segment`.
+    """
+    return {**prompt.to_json(), "model": model, "continued": list(continued), "said": []}
 
 
 def turn_row(reply: ModelReply, content: list[Json], elapsed_seconds: float) -> Json:

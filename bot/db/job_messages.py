@@ -79,6 +79,27 @@ async def waiting(scope: Scope, connection: AsyncConnection, job_id: str) -> lis
     return [Said(*row) for row in rows]
 
 
+async def all_of(scope: Scope, connection: AsyncConnection, job_id: str) -> list[Said]:
+    """The same for a job that starts anew: what an earlier attempt took in is in no conversation any more."""
+    statement = (
+        select(job_messages.c.id, job_messages.c.actor_login, job_messages.c.body)
+        .join(agent_jobs, agent_jobs.c.id == job_messages.c.job_id)
+        .where(job_messages.c.job_id == job_id, within(scope, agent_jobs))
+        .order_by(job_messages.c.id)
+        .limit(MAX_WAITING)
+    )
+    return [Said(*row) for row in await connection.execute(statement)]
+
+
+async def put_back(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> None:
+    """Let all words wait again, in the write that records a new step 0; raises LeaseLost."""
+    await jobs.own(scope, connection, job)
+    taken = update(job_messages).where(
+        job_messages.c.job_id == job.id, job_messages.c.taken_step.is_not(None)
+    )
+    await connection.execute(taken.values(taken_step=None))
+
+
 async def take(
     scope: Scope, connection: AsyncConnection, job: ClaimedJob, ids: Sequence[str], step: int
 ) -> None:

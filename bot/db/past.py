@@ -8,17 +8,21 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db.scope import within
-from bot.db.tables import agent_jobs, job_origins, job_steps
-from bot.domain.enums import StepKind
+from bot.db.tables import agent_jobs, job_origins, job_steps, ledger
+from bot.domain.enums import Purpose, StepKind
 from bot.domain.past import ChangedFile, Past, PastStep, Restore, Segment
 from bot.domain.values import ClaimedJob, FileChange, Json, Scope
 
 MAX_CHAIN = 20
-"""How many jobs a conversation may go back; what was before is left out."""
+"""Of so many jobs a conversation may be; the next one begins a new one, on the tree of the last."""
 MAX_CHECKPOINT_CHARS = 4_000_000
 """For all changed files together; a pull request has at most a few hundred lines."""
 _KINDS: Final = (StepKind.PROMPT, StepKind.TURN, StepKind.TOOLS)
 _JSON: Final = "json"
+_CONTINUED: Final = "continued"
+TOO_LARGE: Final = "the change so far was too large to be kept: the work starts anew"
+NOT_WHOLE: Final = "the conversation before this job is no longer kept whole: the work starts anew"
+TOO_LONG: Final = "the conversation before this job has grown too long: it starts anew, on the change so far"
 
 
 def packed(content: Json) -> Json:
@@ -54,19 +58,77 @@ async def past_of(scope: Scope, connection: AsyncConnection, job: ClaimedJob) ->
     """All that *job* can go on from; `Past()` where nothing is recorded, or its tree cannot be built again.
 
     Of two rows for one step that of the highest fence counts; what an older one recorded behind it does not.
+    A job that has begun goes on with exactly the parts that its step 0 names, however many there are by now.
     """
     own, restore = _segment(await _rows(scope, connection, job.id))
-    earlier: list[Segment] = []
-    before_id, length = job.origin.continues_id, 0
-    while before_id is not None and length < MAX_CHAIN:
-        segment, tree = _segment(await _rows(scope, connection, before_id))
-        if segment is not None:
-            earlier.insert(0, segment)
-            restore = restore or tree
-        before_id, length = await _continued(scope, connection, before_id), length + 1
-    if restore is not None and restore.files is None:
-        return Past()
-    return Past(tuple(earlier), own, restore)
+    if own is None:
+        return await _before(scope, connection, job)
+    if restore is None or restore.files is None:
+        return Past(lost=TOO_LARGE)
+    earlier = await _earlier(scope, connection, own, job.origin.continues_id)
+    return Past(lost=NOT_WHOLE) if earlier is None else Past(earlier, own, restore)
+
+
+async def _before(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> Past:
+    """What a job that has not begun goes on from: the newest that has, with all that this one went on from.
+
+    The conversation of one whose parts are gone cannot be said again; its tree can be built all the same.
+    """
+    newest_id = job.origin.continues_id
+    for _ in range(MAX_CHAIN):
+        if newest_id is None:
+            return Past()
+        rows = await _rows(scope, connection, newest_id)
+        before_id = await _continued(scope, connection, newest_id)
+        if rows or await _has_begun(scope, connection, newest_id):
+            return await _after(scope, connection, rows, before_id)
+        newest_id = before_id
+    return Past(lost=TOO_LONG)
+
+
+async def _after(
+    scope: Scope, connection: AsyncConnection, rows: Sequence[Row[Any]], before_id: str | None
+) -> Past:
+    """What a job goes on from behind another one, that has recorded *rows* and continues *before_id*."""
+    newest, tree = _segment(rows)
+    if newest is None or tree is None or _has_gap(newest, rows):
+        return Past(lost=NOT_WHOLE)
+    if tree.files is None:
+        return Past(lost=TOO_LARGE)
+    earlier = await _earlier(scope, connection, newest, before_id)
+    if earlier is None:
+        return Past(restore=tree, lost=NOT_WHOLE)
+    if len(earlier) >= MAX_CHAIN:
+        return Past(restore=tree, lost=TOO_LONG)
+    return Past((*earlier, newest), None, tree)
+
+
+async def _earlier(
+    scope: Scope, connection: AsyncConnection, segment: Segment, before_id: str | None
+) -> tuple[Segment, ...] | None:
+    """The parts that *segment* stands behind, each as it was then; None where one is not."""
+    # Rows of a version that did not name them: only a job that continues none is sure of them.
+    named = segment.prompt.get(_CONTINUED, [] if before_id is None else None)
+    if named is None:
+        return None
+    found: list[Segment] = []
+    for reference in named:
+        part, _ = _segment(await _rows(scope, connection, reference["job"]))
+        if part is None or part.reference() != reference:
+            return None
+        found.append(part)
+    return tuple(found)
+
+
+async def _has_begun(scope: Scope, connection: AsyncConnection, job_id: str) -> bool:
+    """Whether money was set aside for a turn of a job, which is kept longer than its steps."""
+    statement = (
+        select(ledger.c.id)
+        .join(agent_jobs, agent_jobs.c.id == ledger.c.job_id)
+        .where(ledger.c.job_id == job_id, ledger.c.purpose == Purpose.TURN, within(scope, agent_jobs))
+        .limit(1)
+    )
+    return await connection.scalar(statement) is not None
 
 
 async def checkpoint_of(scope: Scope, connection: AsyncConnection, job_id: str) -> Restore | None:
@@ -123,7 +185,14 @@ def _segment(rows: Sequence[Row[Any]]) -> tuple[Segment | None, Restore | None]:
         PastStep(number, turn, whole.get((number, 2))) for (number, kind), turn in whole.items() if kind == 1
     ]
     tree = next((tree for tree in reversed(trees[: len(whole)]) if tree is not None), None)
-    return Segment(whole[0, 0], tuple(steps)), _restore(tree)
+    return Segment(whole[0, 0], tuple(steps), rows[0].job_id), _restore(tree)
+
+
+def _has_gap(segment: Segment, rows: Sequence[Row[Any]]) -> bool:
+    """Whether a job has recorded more than *segment*: a row between them is gone."""
+    last = segment.steps[-1] if segment.steps else None
+    end = (0, 0) if last is None else (last.number, 1 if last.answer is None else 2)
+    return end != _place(rows[-1])
 
 
 def _without_gap(kept: list[tuple[tuple[int, int], Json]]) -> dict[tuple[int, int], Json]:

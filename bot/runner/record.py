@@ -13,7 +13,7 @@ from bot.db.transcript import Line, Step
 from bot.domain.budget import BudgetExceeded, Budgets
 from bot.domain.clock import Clock
 from bot.domain.enums import LogLevel, Purpose, StepKind
-from bot.domain.values import ClaimedJob, Json, Scope
+from bot.domain.values import ClaimedJob, Json, Said, Scope
 from bot.errors import RetryLater
 
 _DEBUG_KINDS: Final = frozenset({LoopEventKind.TURN})
@@ -24,7 +24,8 @@ _WARN_KINDS: Final = frozenset({LoopEventKind.REFUSAL, LoopEventKind.PROBLEM, Lo
 class JobRecord:
     """Writes down what happens to one job; every method may raise LeaseLost.
 
-    `limits` bound each reservation; `base_sha` is the commit that the job's tree stands on.
+    `limits` bound each reservation; `base_sha` is the commit that the job's tree stands on. `is_new`: the
+    first step 0 begins the conversation, and what was said in one that was given up is said again in it.
     """
 
     database: Database
@@ -34,6 +35,7 @@ class JobRecord:
     model: str
     limits: Budgets
     is_debug: bool
+    is_new: bool = False
     _lines: list[Line] = field(default_factory=list)
 
     @property
@@ -80,8 +82,7 @@ class JobRecord:
         now = self.clock.now()
 
         async def action(connection: AsyncConnection) -> str | BudgetExceeded | RetryLater | None:
-            words = await job_messages.waiting(self._scope, connection, self.job.id) if is_hearing else []
-            entry = compose(words)
+            entry = compose(await self._words(connection) if is_hearing else [])
             # Before any row is locked: see `ledger.reserve`.
             try:
                 reserved: str | BudgetExceeded | RetryLater | None
@@ -96,9 +97,15 @@ class JobRecord:
 
         reserved = await self.database.transact(action)
         self._lines.clear()
+        self.is_new = self.is_new and not is_hearing
         if isinstance(reserved, Exception):
             raise reserved
         return reserved
+
+    async def _words(self, connection: AsyncConnection) -> list[Said]:
+        """What people said and is in no conversation."""
+        ask = job_messages.all_of if self.is_new else job_messages.waiting
+        return await ask(self._scope, connection, self.job.id)
 
     async def _reserve(self, connection: AsyncConnection, need: Need | None, now: datetime) -> str | None:
         if need is None:
@@ -118,6 +125,8 @@ class JobRecord:
                 now=now,
             )
         await transcript.insert_steps(connection, self.job, [self._step(row) for row in entry.rows], now=now)
+        if self.is_new and any(row.kind is StepKind.PROMPT for row in entry.rows):
+            await job_messages.put_back(self._scope, connection, self.job)
         if entry.heard:
             step = entry.rows[-1].number
             await job_messages.take(self._scope, connection, self.job, entry.heard, step)

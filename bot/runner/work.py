@@ -148,7 +148,7 @@ class Work:
         if job.agent_type not in base.registry.ids:
             raise Permanent(f"the agent {job.agent_type} is not there any more; ask again")
         definition = base.registry.get(job.agent_type)
-        record = await self._record(job, base, definition)
+        record = await self._record(job, base, before, definition)
         # Who only answers has nothing that could be tried.
         config = RepositoryConfig() if answers(job.agent_type) else base.config
         desk = Desk(self.database, job, self.clock, base.sha)
@@ -188,7 +188,7 @@ class Work:
         api = self.app.repository(job.repository.full_name, loan)
         return await self.briefing.prompt(job, base, definition, host, api)
 
-    async def _record(self, job: ClaimedJob, base: Base, definition: Definition) -> JobRecord:
+    async def _record(self, job: ClaimedJob, base: Base, before: Past, definition: Definition) -> JobRecord:
         info, limits = self.catalogue.resolve(job.model), definition.limits
         record = JobRecord(
             database=self.database,
@@ -202,7 +202,8 @@ class Work:
                 has_price=info.price is not None,
             ),
             is_debug=self.is_debug,
+            is_new=before.own is None,
         )
-        for problem in base.problems:
+        for problem in [*base.problems, *([before.lost] if before.lost else [])]:
             await record.log(LogLevel.WARN, problem)
         return record

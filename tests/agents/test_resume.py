@@ -307,3 +307,28 @@ async def test_calls_that_a_cancelled_job_left_open_are_answered_for_the_next(
     assert open_turn is not None and open_turn.steps[-1].answer is None
     rig.past, rig.record = Past(earlier=(open_turn,)), MemoryRecord()
     assert (await rig.run()).stop is Stop.GAVE_UP
+
+
+async def test_step_zero_names_what_it_stands_behind_and_keeps_the_tree(
+    rig: Rig, server: ModelServer
+) -> None:
+    play(server, turn(call("give_up", reason="No.")), turn(call("give_up", reason="No.")))
+    await rig.run()
+    ended = rig.record.segment()
+    assert ended is not None and ended.prompt["continued"] == []
+    ended = replace(ended, job_id="j1")
+    rig.past, rig.record = Past(earlier=(ended,), restore=Restore("c0ffee")), MemoryRecord()
+    await rig.run()
+    assert rig.record.content("prompt", 0)["continued"] == [ended.reference()]
+    shorter = replace(ended, steps=())
+    assert shorter.reference() != ended.reference() != replace(ended, job_id="j2").reference()
+
+
+async def test_a_new_conversation_on_the_tree_of_another_job_records_that_tree(
+    rig: Rig, server: ModelServer
+) -> None:
+    play(server, turn(call("give_up", reason="No.")))
+    rig.tools.files["other.py"] = "x = 9\n"
+    rig.past = Past(restore=Restore("c0ffee", (ChangedFile("other.py", "x = 9\n"),)))
+    await rig.run()
+    assert rig.record.changes[1] is not None

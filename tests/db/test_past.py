@@ -32,7 +32,8 @@ async def record(database: Database, job: ClaimedJob, *rows: Row) -> None:
     """Record rows as attempts with these fences did; the text is the content."""
     async with database.write() as connection:
         for fence, number, kind, text, checkpoint in rows:
-            step = Step(number, kind, {"text": text}, checkpoint)
+            content: Json = {"text": text} | ({"continued": []} if kind is PROMPT else {})
+            step = Step(number, kind, content, checkpoint)
             await transcript.insert_steps(connection, replace(job, fence=fence), [step], now=NOW)
 
 
@@ -64,7 +65,7 @@ async def test_a_turn_without_its_answer_is_the_last(database: Database, job: Cl
         (1, 2, TURN, "t2", None),
     )
     whole = await found(database, job)
-    assert whole.own is not None and whole.own.prompt == {"text": "p"}
+    assert whole.own is not None and whole.own.prompt["text"] == "p"
     assert texts(whole.own.steps) == [(1, "t1", "a1"), (2, "t2", None)]
     assert whole.restore == Restore("c0ffee", (ChangedFile("a.py", "x"),))
 
@@ -118,7 +119,7 @@ async def test_what_an_older_attempt_recorded_behind_a_newer_row_is_not_used(
         (2, 1, TURN, "new", None),
     )
     whole = await found(database, job)
-    assert whole.own is not None and whole.own.prompt == {"text": "anew"}
+    assert whole.own is not None and whole.own.prompt["text"] == "anew"
     assert texts(whole.own.steps) == [(1, "new", None)]
     assert whole.restore == Restore("c0ffee")
 
@@ -165,6 +166,15 @@ async def test_a_row_of_an_older_version_is_no_past(database: Database, job: Cla
     assert past.unpacked({"content": []}) is None
 
 
+async def begin(database: Database, job: ClaimedJob, text: str, checkpoint: Json, *, fence: int = 1) -> None:
+    """Record step 0 of a job as the loop does: with what it goes on from now."""
+    earlier = (await found(database, job)).earlier
+    prompt = {"text": text, "continued": [segment.reference() for segment in earlier]}
+    async with database.write() as connection:
+        step = Step(0, PROMPT, prompt, checkpoint)
+        await transcript.insert_steps(connection, replace(job, fence=fence), [step], now=NOW)
+
+
 async def continued(database: Database, job: ClaimedJob, other: ClaimedJob) -> ClaimedJob:
     """*job* as one that goes on from *other*."""
     async with database.write() as connection:
@@ -180,7 +190,7 @@ async def test_a_job_goes_on_from_all_that_it_continues(database: Database) -> N
     second = await continued(database, second, first)
     third = await continued(database, third, second)
     await record(database, first, (1, 0, PROMPT, "one", BASE), (1, 1, TURN, "t", None))
-    await record(database, second, (1, 0, PROMPT, "two", tree("b.py")))
+    await begin(database, second, "two", tree("b.py"))
     whole = await found(database, third)
     assert [segment.prompt["text"] for segment in whole.earlier] == ["one", "two"]
     assert (whole.own, whole.restore) == (None, Restore("c0ffee", (ChangedFile("b.py", "x"),)))

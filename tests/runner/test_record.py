@@ -138,6 +138,38 @@ async def test_what_people_said_is_taken_in_with_the_answer_and_once(
     assert message.taken_step == 1
 
 
+async def test_a_job_that_starts_anew_hears_again_what_an_earlier_attempt_took_in(
+    record: JobRecord, database: Database, job: ClaimedJob
+) -> None:
+    await say(database, job, 1, "Also the README.")
+    heard: list[list[str]] = []
+
+    def compose(said: Sequence[Said]) -> Entry:
+        heard.append([one.text for one in said])
+        kind = StepKind.PROMPT if len(heard) == 2 else StepKind.TOOLS
+        row = StepRow(0 if kind is StepKind.PROMPT else len(heard), kind, {})
+        return Entry(rows=(row,), heard=tuple(one.id for one in said))
+
+    await record.hear(compose)
+    anew = replace(record, job=job, is_new=True)
+    await anew.log(LogLevel.WARN, "The work starts anew.")
+    await anew.hear(compose)
+    assert [one.taken_step for one in await rows(database, "job_messages")] == [0]
+    await say(database, job, 2, "And the tests.")
+    await anew.hear(compose)
+    assert heard == [["Also the README."], ["Also the README."], ["And the tests."]]
+
+
+async def test_words_that_the_new_beginning_has_no_room_for_wait_again(
+    record: JobRecord, database: Database, job: ClaimedJob
+) -> None:
+    await say(database, job, 1, "Also the README.")
+    answer, prompt = StepRow(1, StepKind.TOOLS, {}), StepRow(0, StepKind.PROMPT, {})
+    await record.hear(lambda said: Entry(rows=(answer,), heard=(said[0].id,)))
+    await replace(record, is_new=True).hear(lambda _said: Entry(rows=(prompt,)))
+    assert [one.taken_step for one in await rows(database, "job_messages")] == [None]
+
+
 async def test_nothing_is_recorded_without_the_lease(
     record: JobRecord, database: Database, job: ClaimedJob
 ) -> None:
