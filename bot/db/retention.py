@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, select
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.db import deliveries as bodies
 from bot.db.scope import system_only
-from bot.db.tables import agent_jobs, agent_logs, deliveries, installations, job_steps
+from bot.db.tables import agent_jobs, agent_logs, deliveries, installations, job_origins, job_steps
 from bot.domain.ids import first_id
-from bot.domain.states import FINAL_JOBS
+from bot.domain.states import FINAL_JOBS, OPEN_JOBS
 from bot.domain.values import Scope
 
 
@@ -55,13 +55,33 @@ def orphaned_parts(scope: Scope, *, before: datetime) -> Due:
 
 
 def old_steps(scope: Scope, *, before: datetime) -> Due:
-    """Steps of jobs that ended before *before*; money, verifications and artifacts stay."""
-    return _rows(scope, job_steps, job_steps.c.id < first_id(before), before)
+    """Steps of jobs that ended before *before*, unless an open job goes on from them.
+
+    Money, verifications and artifacts stay.
+    """
+    is_old = and_(job_steps.c.id < first_id(before), job_steps.c.job_id.not_in(_continued()))
+    return _rows(scope, job_steps, is_old, before)
 
 
 def old_logs(scope: Scope, *, before: datetime) -> Due:
     """AgentLog rows of jobs that ended before *before*."""
     return _rows(scope, agent_logs, agent_logs.c.timestamp < before, before)
+
+
+def _continued() -> Select[str]:
+    """The jobs whose conversations open jobs go on with, however far back."""
+    origin = job_origins.alias("origin")
+    direct = (
+        select(job_origins.c.continues_id.label("id"))
+        .join(agent_jobs, agent_jobs.c.id == job_origins.c.job_id)
+        .where(agent_jobs.c.status.in_(OPEN_JOBS), job_origins.c.continues_id.is_not(None))
+        # Within the subquery: SQLite's driver counts no rows of a statement that begins with WITH.
+        .cte("continued", recursive=True, nesting=True)
+    )
+    further = select(origin.c.continues_id).where(
+        origin.c.job_id == direct.c.id, origin.c.continues_id.is_not(None)
+    )
+    return select(direct.union(further).c.id)
 
 
 def _bodies(scope: Scope, condition: ColumnElement[bool]) -> Due:

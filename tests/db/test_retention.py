@@ -12,7 +12,15 @@ from bot.db import retention as due
 from bot.db import tenants
 from bot.db.database import Database
 from bot.db.retention import Due
-from bot.db.tables import agent_jobs, agent_logs, deliveries, delivery_parts, job_steps, verifications
+from bot.db.tables import (
+    agent_jobs,
+    agent_logs,
+    deliveries,
+    delivery_parts,
+    job_origins,
+    job_steps,
+    verifications,
+)
 from bot.domain.enums import Cause, DeliveryState, LogLevel, StepKind, Tier, When
 from bot.domain.ids import new_id
 from bot.runner import retention
@@ -176,6 +184,25 @@ async def test_transcripts_and_logs_of_jobs_that_ended_long_ago_go_in_small_part
     assert await count(database, agent_logs) == 5
     assert await count(database, verifications) == 3
     assert not any((await keeper.run_once()).values())
+
+
+async def test_steps_that_an_open_job_goes_on_from_stay_until_it_ends(
+    database: Database, keeper: Retention
+) -> None:
+    tenant = await make_tenant(database)
+    chain = [await claim(database, (await make_job(database, tenant, number)).job_id) for number in (1, 2, 3)]
+    long_ago = NOW - 40 * DAY
+    for job, before in zip(chain, [None, *chain], strict=False):
+        await write_steps(database, job.id, 1, at=long_ago)
+        async with database.write() as connection:
+            origin = update(job_origins).where(job_origins.c.job_id == job.id)
+            await connection.execute(origin.values(continues_id=before and before.id))
+    for number, job in enumerate(chain):
+        await end_job(database, job.id, Cause.ANSWERED, job=job)
+        async with database.write() as connection:
+            ended = update(agent_jobs).where(agent_jobs.c.id == job.id)
+            await connection.execute(ended.values(completed_at=long_ago))
+        assert (await keeper.run_once())["steps"] == (0 if number < 2 else 3)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
