@@ -8,11 +8,10 @@ from bot.domain.paths import protected_reason
 from bot.domain.values import FileChange
 from bot.runner import patch_lines, weakened
 from bot.runner.outcome import MAX_CHANGED_LINES, MAX_FILES
-from bot.runner.patch_lines import Hunk, Line
+from bot.runner.patch_lines import MAX_LINE_CHARS, Hunk, Line
 
 MAX_FINDINGS: Final = 20
 MAX_NEW_FILE_CHARS: Final = 100_000
-MAX_LINE_CHARS: Final = 2_000
 MIN_COMMENTED_LINES: Final = 3
 
 Found: TypeAlias = tuple[str, str]
@@ -40,13 +39,13 @@ _PRINTS_BY_TRADE: Final = re.compile(
 _LATER: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 _CONFLICT: Final = re.compile(r"^(<{7} |={7}$|>{7} )")
 _COMMENT: Final = re.compile(r"^\s*(#(?!!)|//|--|/?\*|;;)")
-# A comment behind code; where a quotation mark follows, it may be none.
-_BEHIND_HASH: Final = re.compile(r"\s+#[^\"']*$")
-_BEHIND_SLASHES: Final = re.compile(r"\s+//[^\"'`]*$")
+# The sign of a comment behind code, and the quotation marks behind which it may be none.
+_BEHIND_HASH: Final = (re.compile(r"\s#"), "\"'")
+_BEHIND_SLASHES: Final = (re.compile(r"\s//"), "\"'`")
 _HASH_COMMENTS: Final = (".py", ".rb", ".sh", ".ex", ".exs")
 _INDENTED: Final = (".py", ".yml", ".yaml", ".md", ".haml", ".pug", ".nim", "Makefile")
 _CODE_LIKE: Final = re.compile(
-    r"[;{}]\s*$|\)\s*:?\s*$|\w\s*[-+*/|]?=\s*\S|^\W*(def|return|import|from|func|let|const)\b.*\S$"
+    r"[;{}]\s*$|\)\s*(?::\s*)?$|\w\s*[-+*/|]?=\s*\S|^\W*(def|return|import|from|func|let|const)\b.*\S$"
 )
 
 
@@ -100,8 +99,10 @@ def _debugging(change: FileChange) -> Iterator[Found]:
     if not _CODE.search(change.path):
         return
     yield from _each(change, _DEBUG, "looks like a trace of debugging")
-    prints = [line for line in _own(change) if _PRINT.search(line.text) and not _DEBUG.search(line.text)]
-    everywhere = sum(_PRINT.search(text) is not None for text in (change.content or "").split("\n"))
+    prints = [line for line in _own(change) if _PRINT.search(line.head) and not _DEBUG.search(line.head)]
+    everywhere = sum(
+        _PRINT.search(text[:MAX_LINE_CHARS]) is not None for text in (change.content or "").split("\n")
+    )
     is_usual = everywhere > len(prints) or change.is_new or _PRINTS_BY_TRADE.search(change.path)
     if not is_usual and not weakened.is_test(change.path):
         for line in prints:
@@ -117,7 +118,7 @@ def _commented_out(change: FileChange) -> Iterator[Found]:
         return
     for hunk in patch_lines.hunks(change):
         for run in _runs(hunk.added):
-            code = sum(_CODE_LIKE.search(_COMMENT.sub("", line.text)) is not None for line in run)
+            code = sum(_CODE_LIKE.search(_COMMENT.sub("", line.head)) is not None for line in run)
             if len(run) >= MIN_COMMENTED_LINES and code >= MIN_COMMENTED_LINES and 3 * code >= 2 * len(run):
                 yield f"{change.path}:{run[0].number}", f"adds {len(run)} lines of commented-out code"
 
@@ -148,7 +149,7 @@ _RULES: Final[tuple[Callable[[FileChange], Iterator[Found]], ...]] = (
 
 def _each(change: FileChange, pattern: re.Pattern[str], words: str) -> Iterator[Found]:
     for line in _own(change):
-        if pattern.search(line.text):
+        if pattern.search(line.head):
             yield f"{change.path}:{line.number}", words
 
 
@@ -162,12 +163,12 @@ def _runs(lines: Sequence[Line]) -> Iterator[list[Line]]:
     """Comment lines that follow each other."""
     run: list[Line] = []
     for line in lines:
-        if _COMMENT.match(line.text) and (not run or line.number == run[-1].number + 1):
+        if _COMMENT.match(line.head) and (not run or line.number == run[-1].number + 1):
             run.append(line)
             continue
         if run:
             yield run
-        run = [line] if _COMMENT.match(line.text) else []
+        run = [line] if _COMMENT.match(line.head) else []
     if run:
         yield run
 
@@ -191,7 +192,13 @@ def _is_hollow(change: FileChange) -> bool:
 
 def _bare(path: str, lines: Sequence[Line]) -> list[str]:
     """What is left of *lines* without comments, white space that means nothing, and blank lines."""
-    kept = [line.text for line in lines if line.text.strip() and not _COMMENT.match(line.text)]
-    behind = _BEHIND_HASH if path.endswith(_HASH_COMMENTS) else _BEHIND_SLASHES
-    bare = [behind.sub("", text).rstrip() for text in kept]
+    kept = [line.text for line in lines if line.text.strip() and not _COMMENT.match(line.head)]
+    sign, quotes = _BEHIND_HASH if path.endswith(_HASH_COMMENTS) else _BEHIND_SLASHES
+    bare = [_without_comment(text, sign, quotes) for text in kept]
     return bare if path.endswith(_INDENTED) else ["".join("".join(bare).split())]
+
+
+def _without_comment(text: str, sign: re.Pattern[str], quotes: str) -> str:
+    """*text* without the comment behind its last quotation mark; in time linear in its length."""
+    found = sign.search(text, max(text.rfind(quote) for quote in quotes) + 1)
+    return (text[: found.start()] if found else text).rstrip()

@@ -7,6 +7,9 @@ from typing import Final
 
 from bot.domain.values import FileChange
 
+MAX_LINE_CHARS: Final = 2_000
+"""What a pattern is shown of one line: the lines are the model's, and our patterns run in our own process."""
+
 _HUNK: Final = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 
 
@@ -16,6 +19,11 @@ class Line:
 
     number: int
     text: str
+
+    @property
+    def head(self) -> str:
+        """The beginning of the text, for patterns; `text` is for what compares."""
+        return self.text[:MAX_LINE_CHARS]
 
 
 @dataclass(frozen=True, slots=True)

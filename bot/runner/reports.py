@@ -80,7 +80,8 @@ _GO: Final = "--- FAIL: "
 
 _FRAME: Final = re.compile(
     r"^\s*at .+:\d+:\d+\)?$|[\w/]\.\w+:\d+:\d+\)?$|node:internal/\S+$|^\s*\u276f |^\s*# \S+:\d+:in |"
-    r"^\s*>?\s*\d+ \||^\s*\| *\^+$|^\s*[~^]+\s*$|^-{20,}$|^\s*(?:duration_ms|location): |^\[?Process exited"
+    r"^\s*(?:>\s*)?\d+ \|"
+    r"|^\s*\| *\^+$|^\s*[~^]+\s*$|^-{20,}$|^\s*(?:duration_ms|location): |^\[?Process exited"
 )
 _CONTROL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~])?|\r")
 _NOISE: Final = (
@@ -99,17 +100,18 @@ _NOISE: Final = (
 )
 _LENGTH: Final = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|µs|ns|seconds?|milliseconds?)\b")
 _CLAIM: Final = re.compile(r"expect|assert|error|want|\bgot\b|actual|[!=]=", re.IGNORECASE)
-_NAME_TAIL: Final = re.compile(r"\s*\(?(?:\b\d+(?:\.\d+)?|\?) ?m?s\)?$")
+_NAME_TAIL: Final = re.compile(r"(?<!\s)\s*\(?(?:\b\d+(?:\.\d+)?|\?) ?m?s\)?$")
 
 # How many tests a runner has run, and how many of these it has skipped.
+_NUMBER: Final = r"(?<!\d)(\d{1,9})"
 _COUNTS: Final = (
     (r"(?m)^Ran (\d+) tests? in ", r"(?m)^(?:OK|FAILED) \(.*?skipped=(\d+)"),
-    (r"(?m)(\d+) (?:passed|failed|errors?|xpassed)\b(?=.* in [\d.]+s)", r"(?!)"),
+    (rf"(?m){_NUMBER} (?:passed|failed|errors?|xpassed)\b(?=.* in [\d.]+s)", r"(?!)"),
     (r"(?m)^test result: \w+\. (\d+) passed", r"(?!)"),
     (r"(?m)^test result: .*?; (\d+) failed", r"(?!)"),
     (r"(?m)^(?:#|ℹ) tests (\d+)", r"(?m)^(?:#|ℹ) (?:skipped|todo) (\d+)"),  # noqa: RUF001
-    (r"(?m)^\s*Tests:? .*?(\d+) passed", r"(?!)"),
-    (r"(?m)^\s*Tests:? .*?(\d+) failed", r"(?!)"),
+    (rf"(?m)^[ \t]*Tests:? .*?{_NUMBER} passed", r"(?!)"),
+    (rf"(?m)^[ \t]*Tests:? .*?{_NUMBER} failed", r"(?!)"),
 )
 
 

@@ -1,5 +1,6 @@
 """What one verify command says of a change: run again in other ways where its first word is not enough."""
 
+import asyncio
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,8 +32,8 @@ _GO_ON: Final = "export PYTEST_ADDOPTS=--continue-on-collection-errors"
 class Trials:
     """Runs a repository's commands on the base and on a change; the base's own failures are known to it.
 
-    *may_change_tests*: the request says that the tests are wrong. *must_mend*: it is about a bug, so what
-    fails still must have nothing to do with the files that are changed.
+    *may_change_tests*: the person who commands says that the tests are wrong. *must_mend*: the request is
+    about a bug, so what fails still must have nothing to do with the files that are changed.
     """
 
     host: ToolHost
@@ -44,7 +45,8 @@ class Trials:
 
     async def base(self) -> list[CommandRecord]:
         """Every command on the base; one whose program is missing did not run."""
-        return [with_missing_toolchain(await self._run_base(command)) for command in self.commands]
+        records = [await self._run_base(command) for command in self.commands]
+        return [await asyncio.to_thread(with_missing_toolchain, record) for record in records]
 
     async def change(
         self, before: Sequence[CommandRecord], changes: Sequence[FileChange]
@@ -59,12 +61,12 @@ class Trials:
         if not fails([old]):
             return record
         deciding = weakened.deciding(changes, self.commands)
-        if got_better([old], [record]) and not self.may_change_tests:
+        if not self.may_change_tests and await asyncio.to_thread(got_better, [old], [record]):
             record = await self._with_the_tests_of_before(old, record, deciding)
-        if not is_known(old, record) and is_known(old, record, Measure.NAME):
-            is_noise = is_unsteady(old, await self._second(old), record)
+        if not await _knows(old, record) and await _knows(old, record, Measure.NAME):
+            is_noise = await asyncio.to_thread(is_unsteady, old, await self._second(old), record)
             record = as_unsteady(record) if is_noise else record
-        if self.must_mend and fails([record]) and is_known(old, record):
+        if self.must_mend and fails([record]) and await _knows(old, record):
             code = [each.path for each in changes if not each.is_new and each.path not in deciding]
             return await self._unless_related(record, code)
         return record
@@ -74,9 +76,9 @@ class Trials:
     ) -> CommandRecord:
         """*record*, unless its failure ended with the tests that showed it, or with fewer tests at all."""
         again = await self._run(old, deciding) if deciding else record
-        if deciding and fails([again]) and not is_known(record, again):
+        if deciding and fails([again]) and not await _knows(record, again):
             return with_old_tests(again, deciding)
-        checked = with_fewer_tests(old, again)
+        checked = await asyncio.to_thread(with_fewer_tests, old, again)
         return record if checked is again else checked
 
     async def _unless_related(self, record: CommandRecord, code: Sequence[str]) -> CommandRecord:
@@ -85,7 +87,9 @@ class Trials:
             return record
         # The copy that it runs on is gone afterwards.
         command = f"rm -f -- {shlex.join(code)}\n{_GO_ON}\n{record.command}"
-        return record if is_independent(record, await self._run_base(command)) else as_related(record, code)
+        without = await self._run_base(command)
+        is_apart = await asyncio.to_thread(is_independent, record, without)
+        return record if is_apart else as_related(record, code)
 
     async def _second(self, old: CommandRecord) -> CommandRecord:
         """The base once more: how much its own failures differ from run to run."""
@@ -98,3 +102,8 @@ class Trials:
 
     async def _run_base(self, command: str) -> CommandRecord:
         return await self.host.verify(command, timeout_seconds=self.timeout_seconds, at_base=True)
+
+
+async def _knows(old: CommandRecord, new: CommandRecord, measure: Measure = Measure.TEXT) -> bool:
+    """Whether *new* is a failure of *old*; read beside the event loop, for it is a program's output."""
+    return await asyncio.to_thread(is_known, old, new, measure)

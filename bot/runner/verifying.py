@@ -3,6 +3,7 @@
 A verification runs once for each candidate change, whoever asks; what ran last is what the outcome goes by.
 """
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
@@ -76,7 +77,8 @@ class Verifier:
     """The loop's judge (`bot.agents.ports.Judge`) and the keeper of the harness's own records for one job.
 
     `before`, then the loop with `judge`, then `after` of the change that is left, then `objection`.
-    *request* is what people asked for; *told* what earlier attempts of the job have told the agent
+    *request* are the words of the person who commands: they alone may say that tests are wrong, for anybody
+    may write an issue. *told* what earlier attempts of the job have told the agent
     (`told_before`), *agent_type* who works: of `docs.*` a change of comments may be all that was asked for,
     and `code.fix` has to mend what fails in the files that it changes.
     """
@@ -147,12 +149,13 @@ class Verifier:
         if not needs_verification(result, changes):
             return None
         before, after = await self.before(), await self.after(changes)
-        words = self._shame(changes)
-        if fails(after) and not same_failures(before, after):
-            words.append(_failure_words(before, after))
+        # What a model wrote, or its commands put out, is read beside the event loop, not in it.
+        words = await self._shame(changes)
+        if fails(after) and not await asyncio.to_thread(same_failures, before, after):
+            words.append(await asyncio.to_thread(_failure_words, before, after))
         elif (objection := await self.objection(changes)) is not None:
             words.append(_OBJECTION.format(objection=objection))
-        elif fails(after) and not got_better(before, after) and not self._has_asked:
+        elif not self._has_asked and fails(after) and not await _is_better(before, after):
             self._has_asked = True
             words.append(_unchanged_words(after))
         return "\n\n".join(words) or None
@@ -160,18 +163,20 @@ class Verifier:
     async def objection(self, changes: Sequence[FileChange]) -> str | None:
         """Why a change must not be proposed although its records show no new failure; None: nothing."""
         before, after = await self.before(), await self.after(changes)
-        is_better = got_better(before, after)
+        is_better = await _is_better(before, after)
         is_about_words = self.agent_type.startswith("docs.")
-        if fails(after) and not is_better and not is_about_words and last_look.is_hollow(changes):
-            return HOLLOW
-        places = weakened.inline(changes) if is_better and not self._trials.may_change_tests else []
+        if fails(after) and not is_better and not is_about_words:
+            return HOLLOW if await asyncio.to_thread(last_look.is_hollow, changes) else None
+        if not is_better or self._trials.may_change_tests:
+            return None
+        places = await asyncio.to_thread(weakened.inline, changes)
         return INLINE.format(places=", ".join(places[:MAX_PLACES])) if places else None
 
     async def _prepare(self) -> list[CommandRecord]:
         return await self.host.prepare(self.config.prepare, timeout_seconds=self.timeout_seconds)
 
-    def _shame(self, changes: Sequence[FileChange]) -> list[str]:
-        found = [] if self._has_looked else last_look.look(changes)
+    async def _shame(self, changes: Sequence[FileChange]) -> list[str]:
+        found = [] if self._has_looked else await asyncio.to_thread(last_look.look, changes)
         self._has_looked = True
         if not found:
             return []
@@ -183,16 +188,19 @@ def verifier_of(
     job: ClaimedJob, past: Past, host: ToolHost, config: RepositoryConfig, desk: Desk, timeout_seconds: float
 ) -> Verifier:
     """The verifier of *job*, which knows what was asked for, and what *past* attempts have told the agent."""
-    asked = job.origin.snapshot
     return Verifier(
         host,
         config,
         desk,
         timeout_seconds,
-        request=f"{asked.title}\n{asked.body}\n{asked.words}",
+        request=job.origin.snapshot.words,
         told=told_before(past),
         agent_type=job.agent_type,
     )
+
+
+async def _is_better(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> bool:
+    return await asyncio.to_thread(got_better, before, after)
 
 
 def told_before(past: Past) -> str:

@@ -25,7 +25,7 @@ _BESIDE_TESTS: Final = re.compile(
 )
 _CHECKS: Final = re.compile(r"test|spec|check|verif|lint", re.IGNORECASE)
 _DOCTEST: Final = re.compile(r"^\s*>>> ")
-_RUST_TESTS: Final = re.compile(r"^\s*#\[(?:cfg\()?test", re.MULTILINE)
+_RUST_TESTS: Final = re.compile(r"^[ \t]*#\[(?:cfg\()?test", re.MULTILINE)
 _NOUN: Final = (
     r"(?:unit |failing |old )?(?:tests?|specs?|expectations?|assertions?|expected values?|snapshots?)\b"
     r"(?! (?:results?|outputs?|runs?|errors?|messages?|data))"
@@ -41,7 +41,7 @@ _ABOUT_TESTS: Final = re.compile(
 )
 _DEFINITION: Final = re.compile(
     r"(?:def (test\w*)|func (Test\w+)|(?:public |private )?(?:async )?(?:void|Task|function|fun) (test\w+)"
-    r"|\b(?:it|test|specify|scenario)\s*\(?\s*[\"'`](.+?)[\"'`]|fn (test_\w+|\w+_test)\b)"
+    r"|\b(?:it|test|specify|scenario)\s*(?:\(\s*)?[\"'`](.+?)[\"'`]|fn (test_\w+|\w+_test)\b)"
 )
 _SKIP: Final = re.compile(
     r"@(?:pytest\.mark\.|unittest\.)?(?:skip\w*|xfail|expectedFailure)\b|\b(?:pytest|self)\.(?:skip|skipTest|xfail)\("
@@ -95,10 +95,10 @@ def _expected_inline(change: FileChange) -> list[Line]:
     kept = {line.text.strip() for line in patch_lines.added(change)}
     gone = [line for line in patch_lines.removed(change) if line.text.strip() not in kept]
     if not change.path.endswith(".rs"):
-        return [line for line in gone if _DOCTEST.search(line.text)]
+        return [line for line in gone if _DOCTEST.search(line.head)]
     tests = _RUST_TESTS.search(change.content or "")
     first = (change.content or "")[: tests.start()].count("\n") + 1 if tests else 0
-    return [line for line in gone if line.number > first and _ASSERTION.search(line.text)]
+    return [line for line in gone if line.number > first and _ASSERTION.search(line.head)]
 
 
 def is_asked_for(request: str) -> bool:
@@ -127,7 +127,7 @@ def _in_file(change: FileChange, now: frozenset[str]) -> list[tuple[str, str]]:
         return [(change.path, "deletes this file of tests")] if lost or not _names(gone) else []
     found = [(_at(change, line), f"takes the test {name!r} away") for line, name in lost]
     added = patch_lines.added(change)
-    found += [(_at(change, line), "skips a test, or all others") for line in added if _SKIP.search(line.text)]
+    found += [(_at(change, line), "skips a test, or all others") for line in added if _SKIP.search(line.head)]
     before, after = _assertions(gone), _assertions(added)
     if not found and after < before:
         place = gone[0] if gone else Line(1, "")
@@ -136,12 +136,12 @@ def _in_file(change: FileChange, now: frozenset[str]) -> list[tuple[str, str]]:
 
 
 def _names(lines: Sequence[Line]) -> frozenset[str]:
-    matches = (_DEFINITION.search(line.text) for line in lines)
+    matches = (_DEFINITION.search(line.head) for line in lines)
     return frozenset(next(filter(None, match.groups())) for match in matches if match)
 
 
 def _assertions(lines: Sequence[Line]) -> int:
-    return sum(_ASSERTION.search(line.text) is not None for line in lines)
+    return sum(_ASSERTION.search(line.head) is not None for line in lines)
 
 
 def _at(change: FileChange, line: Line) -> str:
