@@ -20,7 +20,7 @@ from bot.agents.ports import Accepting, Entry, Judge, LoopEvent, LoopEventKind, 
 from bot.agents.progress import Verdict
 from bot.agents.prompt import Prompt, said_block
 from bot.agents.registry import Definition
-from bot.agents.restore import Restored, restore
+from bot.agents.restore import Restored, opening, restore
 from bot.agents.steps import Answer
 from bot.domain import budget
 from bot.domain.budget import Account, BudgetExceeded, Spent
@@ -121,7 +121,7 @@ class _Loop:
         if at.last is not None and at.step:
             await self._hear(StepRow(at.step, StepKind.TOOLS, at.last), is_new=False)
             return
-        content = at.last or steps.prompt_row(self.prompt, self.asking.info.name, at.continued)
+        content = at.last or await opening(at, self.prompt, self.asking.info, self.room, self.hands.tools)
         changes = await self.hands.tools.changes() if at.is_begun or at.is_continuing else None
         await self._hear(StepRow(0, StepKind.PROMPT, content, changes), is_new=not at.is_begun)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from bot.agents import blocks, steps
+from bot.agents.context import Room, make_room
 from bot.agents.conversation import Conversation, task_of
 from bot.agents.effects import Effects
 from bot.agents.ending import Ended
@@ -11,7 +12,9 @@ from bot.agents.prompt import Prompt
 from bot.agents.steps import Counts
 from bot.agents.tools import CATALOG
 from bot.domain.past import Past, PastStep, Segment
+from bot.domain.ports import Tools
 from bot.domain.values import Json
+from bot.llm.prices import ModelInfo
 
 _NOT_RUN = "The job ended before this call was run."
 
@@ -67,11 +70,24 @@ def _begun(prompt: Prompt, past: Past) -> Conversation:
     talk = Conversation(whole, first.prompt.get("said", []))
     _replay(talk, first)
     for segment in others:
-        talk.add_task(task_of(Prompt.from_json(segment.prompt)), segment.prompt.get("said", []))
+        _ask(talk, Prompt.from_json(segment.prompt), segment.prompt)
         _replay(talk, segment)
-    talk.add_task(task_of(prompt), said)
+    _ask(talk, prompt, past.own.prompt if past.own else {})
     talk.last_text = ""
     return talk
+
+
+def _ask(talk: Conversation, prompt: Prompt, row: Json) -> None:
+    """Say what a job that continues others asks for, and make the room that its step 0 tells of."""
+    talk.add_task(task_of(prompt))
+    talk.apply(row.get("edits", []))
+    talk.add_answer(row.get("said", []))
+
+
+async def opening(at: Restored, prompt: Prompt, model: ModelInfo, room: Room, tools: Tools) -> Json:
+    """Step 0 of a job that begins: with the edits that make room for it behind those that it continues."""
+    edits = await make_room(at.talk, room, tools.changes) if at.continued else []
+    return steps.prompt_row(prompt, model.name, at.continued) | {"edits": edits}
 
 
 def _replay(talk: Conversation, segment: Segment) -> None:
