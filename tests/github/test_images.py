@@ -1,11 +1,14 @@
 """Pictures come from GitHub's own hosts, without a credential, bounded, and never from elsewhere."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from bot.cli.children import clean_environment
 from bot.domain import images
 from bot.domain.images import MAX_IMAGE_BYTES
 from bot.github.images import MAX_HOPS, Gallery
@@ -56,6 +59,25 @@ async def test_a_picture_is_fetched_without_any_credential(host: Host, gallery: 
     assert (picture.media_type, picture.data) == ("image/png", PNG)
     (asked,) = host.asked
     assert not {"authorization", "cookie"} & {name.lower() for name in asked.headers}
+
+
+async def test_no_password_of_the_accounts_netrc_goes_along_from_a_process_of_the_product(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the worker asks: with the environment that the supervisor gives it, and a session that minds it."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with aiohttp.ClientSession(trust_env=True) as session:
+        async with session.get(host.url):
+            assert "authorization" in host.asked.pop().headers, "so it would be"
+        for name, value in clean_environment(os.environ).items():
+            monkeypatch.setenv(name, value)
+        assert await Gallery(session, host.url).fetch(f"{host.url}/user-attachments/assets/a")
+        async with session.get(host.url, headers={"authorization": "Bearer ours"}):
+            assert host.asked[-1].headers["authorization"] == "Bearer ours"
+    assert "authorization" not in host.asked[0].headers
 
 
 async def test_a_redirect_within_github_is_followed_and_not_for_ever(host: Host, gallery: Gallery) -> None:
