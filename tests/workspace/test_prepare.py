@@ -34,6 +34,27 @@ async def test_what_was_prepared_is_there_for_every_command(host: ProcessToolHos
     assert await host.changes() == []
 
 
+async def test_what_is_excluded_stays_hidden_where_prepare_has_copied_it(tmp_path: Path) -> None:
+    job = lay_out(tmp_path / "job")
+    (job / "tree" / "key.pem").write_text("SECRET-1\n")
+    host = ProcessToolHost(job, SandboxStatus(Tier.SANDBOX), find_bwrap())
+    host.options = {"exclude": ["*.pem", "vault"]}
+    made = "mkdir -p dist/deep ~/.cache/Vault lib/deep/more vault; ln -s key.pem dist/link.pem"
+    copies = "for to in dist dist/deep ~ ~/.cache/Vault/k lib/deep/more vault/k; do cp key.pem $to; done"
+    records = await host.prepare(
+        [made, copies, "echo kept | tee dist/deep/out > ~/.cache/out"], timeout_seconds=30
+    )
+    assert [record.exit_code for record in records] == [0, 0, 0]
+    for _ in range(2):
+        told = await run(
+            host,
+            "grep -rs SECRET . ~; find . ~ -iname '*.pem' -o -iname vault; cat dist/deep/out ~/.cache/out",
+        )
+        assert told.splitlines()[1:] == ["kept", "kept"]
+    assert "SECRET-1" in await verified(host, "cat dist/deep/key.pem ~/.cache/Vault/k")
+    await host.close()
+
+
 async def test_the_base_is_prepared_whatever_the_tools_have_done_before(host: ProcessToolHost) -> None:
     await tool(host, "edit_file", path="app.py", old="one", new="two")
     await tool(host, "write_file", path="extra.txt", content="x\n")

@@ -16,7 +16,8 @@ from bot.workspace.removal import remove_tree
 from bot.workspace.sandbox import Launcher
 from bot.workspace.toolhost import likeness, places, sandboxed
 from bot.workspace.toolhost.beneath import Trouble
-from bot.workspace.toolhost.likeness import Difference, Hides, Kind
+from bot.workspace.toolhost.globs import Exclusion
+from bot.workspace.toolhost.likeness import Difference, Kind
 from bot.workspace.toolhost.places import Obstacle, Place
 
 HEAD_CHARS = 4_000
@@ -49,7 +50,7 @@ class Commands:
         self._new: frozenset[tuple[str, ...]] = frozenset()
         self._outputs: OrderedDict[int, str] = OrderedDict()
         self._count = 0
-        self.hides: Hides = likeness.hide_nothing
+        self.hides = Exclusion()
         """What is not in the copy, because the model must not see it."""
 
     def run(self, command: str, timeout_seconds: float) -> Answer:
@@ -98,13 +99,15 @@ class Commands:
         remove_tree(root)
         self._new = frozenset()
         try:
-            self._place = places.fresh(self._job, root, at_base=False)
-            likeness.bring_back(self._job, self._place, self.hides)
-            self._new = self._new_names(likeness.differences(self._job, self._place, self.hides))
+            place = places.fresh(self._job, root, at_base=False)
+            if self.hides:
+                likeness.conceal(place, self.hides)
+            likeness.bring_back(self._job, place, self.hides)
+            self._new = self._new_names(likeness.differences(self._job, place, self.hides))
         except (RefusedPath, Trouble, OSError) as error:
-            self._place = None
             raise Obstacle(f"no copy of the repository can be made ({error})") from None
-        return self._place, True
+        self._place = place
+        return place, True
 
     def _traces(self, place: Place) -> list[str]:
         """What the command did to its copy, in words."""

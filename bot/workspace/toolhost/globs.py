@@ -34,6 +34,10 @@ class Exclusion:
         folded = [_folded(glob.strip()) for glob in wanted]
         self._patterns = tuple(_excluding(glob) for glob in folded if glob.strip("/"))
 
+    def __bool__(self) -> bool:
+        """Whether there is anything that it could cover."""
+        return bool(self._patterns)
+
     def __call__(self, parts: tuple[str, ...]) -> bool:
         """Whether *parts*, or a directory on the way to it, is covered."""
         if not self._patterns or not parts:

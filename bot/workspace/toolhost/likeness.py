@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -80,7 +81,7 @@ def bring_back(job: Path, place: Place, hides: Hides = hide_nothing) -> None:
         Obstacle: A directory or a link of the commands stands in the way.
     """
     for both in _directories(job, place, hides):
-        _conceal(both, place, hides)
+        _conceal(place.work, both.parts, both.copy_fd, hides)
         for difference in _compared(both, hides):
             if difference.kind is not Kind.NEW:
                 _restore(both, difference.parts[-1])
@@ -88,16 +89,41 @@ def bring_back(job: Path, place: Place, hides: Hides = hide_nothing) -> None:
     places.apply(place, gone)
 
 
-def _conceal(both: _Both, place: Place, hides: Hides) -> None:
+def conceal(place: Place, hides: Hides) -> None:
+    """Remove from all of a new copy what *hides* covers, wherever `prepare` has put it.
+
+    Raises:
+        RefusedPath, Trouble, OSError: A directory cannot be entered, and nobody knows what is in it.
+    """
+    for root in (place.work, place.home):
+        with places.opened(root) as root_fd:
+            _conceal_below(root, Tree(root_fd), hides)
+
+
+def _conceal_below(root: Path, copy: Tree, hides: Hides) -> None:
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting:
+        parts = waiting.pop()
+        with copy.directory(parts) as here_fd:
+            _conceal(root, parts, here_fd, hides)
+            waiting += [(*parts, name) for name in _names(here_fd) if _is_directory(here_fd, name)]
+
+
+def _conceal(root: Path, parts: tuple[str, ...], copy_fd: int, hides: Hides) -> None:
     """Remove from one directory of the copy what the model must not see."""
-    for name in _names(both.copy_fd):
-        if not hides((*both.parts, name)):
+    for name in _names(copy_fd):
+        if not hides((*parts, name)):
             continue
-        status = _status(both.copy_fd, name)
-        if status is not None and stat.S_ISDIR(status.st_mode):
-            remove_tree(place.work.joinpath(*both.parts, name))
-        elif status is not None:
-            os.unlink(name, dir_fd=both.copy_fd)
+        if _is_directory(copy_fd, name):
+            remove_tree(root.joinpath(*parts, name))
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=copy_fd)
+
+
+def _is_directory(directory_fd: int, name: str) -> bool:
+    status = _status(directory_fd, name)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def _directories(job: Path, place: Place, hides: Hides) -> Iterator[_Both]:
