@@ -117,7 +117,7 @@ async def test_a_database_that_restarts_in_mid_run_costs_neither_job_nor_attempt
         number = await product.ask_by_label()
 
         async def does_hang() -> bool:
-            return len(product.model.requests) == 2
+            return len(product.model.requests) == 3  # the look, the first turn, and the one that hangs
 
         await product.until(does_hang)
         children = [child(product, name) for name in ("web", "worker")]

@@ -82,7 +82,8 @@ def test_the_tool_host_loads_nothing_of_the_worker(tmp_path: Path) -> None:
         {"op": "changes"},
     ]
     if find_bwrap():
-        calls.append({"op": "verify", "command": "cat file", "timeout_seconds": 30})
+        asked = {"op": "verify", "command": "cat file", "timeout_seconds": 30}
+        calls.append({**asked, "at_base": False, "as_before": []})
     said, profile = _tool_host(tmp_path, [json.dumps(call) for call in calls])
     assert said[0]["ready"] and "one" in said[1]["text"]
     assert [change["path"] for change in said[3]["changes"]] == ["new"]

@@ -151,7 +151,7 @@ async def test_a_worker_that_was_frozen_for_two_leases_is_refused_when_it_wakes(
         number = await product.ask_by_label()
 
         async def does_hang() -> bool:
-            return len(product.model.requests) == 2
+            return len(product.model.requests) == 3  # the look, the first turn, and the one that hangs
 
         await product.until(does_hang)
         frozen = child(product, "worker")

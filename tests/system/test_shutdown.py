@@ -49,7 +49,7 @@ async def hanging_job(product: Rig) -> int:
     number = await product.ask_by_label()
 
     async def does_hang() -> bool:
-        return len(product.model.requests) == 2
+        return len(product.model.requests) == 3  # the look, the first turn, and the one that hangs
 
     await product.until(does_hang)
     product.model.play(sample.BOOK)
