@@ -185,11 +185,12 @@ async def test_a_conversation_that_the_model_calls_too_long_is_shortened_once(ri
     assert (result.stop, result.steps) == (Stop.STEPS, 15)
 
 
-async def test_money_that_is_spent_too_fast_is_waited_for(rig: Rig, server: ModelServer) -> None:
+async def test_money_that_is_spent_too_fast_holds_no_place(rig: Rig, server: ModelServer) -> None:
     rig.record.too_fast = [RetryLater("too fast", after_seconds=20.0, cause=Cause.BUDGET)] * 2
     play(server, *FIX)
-    assert (await rig.run()).stop is Stop.FINISHED
-    assert rig.clock.slept == [20.0]
+    with pytest.raises(RetryLater, match="too fast"):
+        await rig.run()
+    assert (rig.clock.slept, server.requests) == ([], [])
 
 
 def results(record: Json) -> list[Json]:
