@@ -1,5 +1,6 @@
 """The loop's record on the database and under the job's fence: transcript, money, people's words, log."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -26,6 +27,7 @@ class JobRecord:
 
     `limits` bound each reservation; `base_sha` is the commit that the job's tree stands on. `is_new`: the
     first step 0 begins the conversation, and what was said in one that was given up is said again in it.
+    `got_further` is called for each turn that was recorded.
     """
 
     database: Database
@@ -35,6 +37,7 @@ class JobRecord:
     model: str
     limits: Budgets
     is_debug: bool
+    got_further: Callable[[], None]
     is_new: bool = False
     _lines: list[Line] = field(default_factory=list)
 
@@ -52,7 +55,10 @@ class JobRecord:
         """
         if entry == Entry() and not self._lines:
             return None
-        return await self._transact(lambda _said: entry, is_hearing=False)
+        reserved = await self._transact(lambda _said: entry, is_hearing=False)
+        if _has_turn(entry):
+            self.got_further()
+        return reserved
 
     async def hear(self, compose: Compose, /) -> str | None:
         """The same for what *compose* makes of the words that wait for the job; they are taken in with it."""
@@ -89,9 +95,9 @@ class JobRecord:
                 reserved = await self._reserve(connection, entry.need, now)
             except (BudgetExceeded, RetryLater) as error:
                 reserved = error
-            is_new = any(row.kind is StepKind.TURN for row in entry.rows)
-            if is_new or not isinstance(reserved, str):
-                await jobs.own(self._scope, connection, self.job, has_got_further=is_new)
+            has_turn = _has_turn(entry)
+            if has_turn or not isinstance(reserved, str):
+                await jobs.own(self._scope, connection, self.job, has_got_further=has_turn)
             await self._write(connection, entry, now)
             return reserved
 
@@ -144,3 +150,8 @@ class JobRecord:
             model=self.model if is_prompt else row.model,
             cost_micro_usd=row.cost_micro_usd,
         )
+
+
+def _has_turn(entry: Entry) -> bool:
+    """Whether *entry* holds a turn of the model, which nobody has recorded before."""
+    return any(row.kind is StepKind.TURN for row in entry.rows)

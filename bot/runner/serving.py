@@ -45,16 +45,31 @@ class Serving:
 
     async def _work(self, ticket: Ticket) -> Ended:
         try:
-            job = await self.runner.claim(ticket.job_id)
-            if job is not None:
-                with logs.bound(**_ids(job)):
-                    await self._attempt(job)
-            return await self._ended(ticket, is_ours=job is not None) if self.engine.is_shared else Ended()
+            is_ours = await self._in_company(ticket.job_id)
+            return await self._ended(ticket, is_ours=is_ours) if self.engine.is_shared else Ended()
         except Exception:
             # Also where our own way to end a broken attempt is broken: no job may end the worker.
             log.exception("job_left_alone", job_id=ticket.job_id)
             await self.clock.sleep(TROUBLE_SECONDS)
             return self._later(None)
+
+    async def _in_company(self, job_id: str) -> bool:
+        """One attempt, alone if it must be; whether there was one.
+
+        It is claimed only when it may begin: who waits does not die with the worker.
+        """
+        found = await self._standing(job_id)
+        company = self.runner.work.company
+        async with company.place(job_id, is_suspect=found is not None and found.is_suspect) as is_free:
+            job = await self.runner.claim(job_id) if is_free else None
+            if job is not None:
+                with logs.bound(**_ids(job)):
+                    await self._attempt(job)
+        return job is not None
+
+    async def _standing(self, job_id: str) -> Standing | None:
+        async with self.database.read() as connection:
+            return await standing(Scope.system(), connection, job_id)
 
     async def _attempt(self, job: ClaimedJob) -> None:
         try:
@@ -66,8 +81,7 @@ class Serving:
 
     async def _ended(self, ticket: Ticket, *, is_ours: bool) -> Ended:
         """What the database says has become of the job, for those who look at the engine."""
-        async with self.database.read() as connection:
-            found = await standing(Scope.system(), connection, ticket.job_id)
+        found = await self._standing(ticket.job_id)
         if found is None:
             return Ended(reason=NO_SUCH_JOB)
         if not found.is_final:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from bot.agents import loop
@@ -26,6 +27,7 @@ from bot.runner import base as bases
 from bot.runner import restoring
 from bot.runner.base import Base
 from bot.runner.briefing import Briefing
+from bot.runner.company import Company
 from bot.runner.memory import JobTools, Recall
 from bot.runner.outcome import Outcome, answers, decide, needs_verification
 from bot.runner.record import JobRecord
@@ -68,6 +70,7 @@ class Work:
     verify_timeout_seconds: float
     backoff_seconds: float
     is_debug: bool
+    company: Company = field(default_factory=Company)
 
     async def authorize(self, job: ClaimedJob) -> None:
         """Ask GitHub now whether the person may still command this.
@@ -203,6 +206,7 @@ class Work:
             ),
             is_debug=self.is_debug,
             is_new=before.own is None,
+            got_further=partial(self.company.got_further, job.id),
         )
         for problem in [*base.problems, *([before.lost] if before.lost else [])]:
             await record.log(LogLevel.WARN, problem)

@@ -23,6 +23,7 @@ from bot.queue.inprocess import InProcessEngine
 from bot.runner.reconcile import Reaper
 from bot.runner.run import Runner
 from bot.runner.words import GitHubWatch, LastWord
+from bot.runner.work import Work
 from bot.runner.worker import Worker
 from tests.db.rows import stored
 from tests.runner.conftest import BACKOFF_SECONDS, LEASE_SECONDS, REPOSITORY, Stack, World
@@ -177,6 +178,10 @@ class BrokenRunner:
     runner: Runner
     breaks: list[str]
     crashes: list[str] = field(default_factory=list)
+
+    @property
+    def work(self) -> Work:
+        return self.runner.work
 
     async def claim(self, job_id: str) -> ClaimedJob | None:
         if "claim" in self.breaks:

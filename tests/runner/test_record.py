@@ -50,7 +50,13 @@ async def job(database: Database) -> ClaimedJob:
 
 
 @pytest.fixture
-def record(database: Database, job: ClaimedJob) -> JobRecord:
+def turns() -> list[str]:
+    """A mark for each turn that was told."""
+    return []
+
+
+@pytest.fixture
+def record(database: Database, job: ClaimedJob, turns: list[str]) -> JobRecord:
     return JobRecord(
         database=database,
         job=job,
@@ -59,6 +65,7 @@ def record(database: Database, job: ClaimedJob) -> JobRecord:
         model="claude-sonnet-5-5",
         limits=Budgets(job=1_000),
         is_debug=False,
+        got_further=lambda: turns.append("turn"),
     )
 
 
@@ -89,6 +96,14 @@ async def test_a_turn_and_its_bill_are_one_transaction(record: JobRecord, databa
     (step,), (paid,) = await rows(database, "job_steps"), await rows(database, "ledger")
     assert (step.number, step.kind, step.model, step.cost_micro_usd) == (1, StepKind.TURN, "sonnet-x", 100)
     assert (paid.settled_micro_usd, paid.is_settled, paid.tokens) == (100, True, 10)
+
+
+async def test_a_recorded_turn_is_told_and_nothing_else_is(record: JobRecord, turns: list[str]) -> None:
+    await record.write(Entry(rows=(StepRow(0, StepKind.PROMPT, {}),)))
+    await record.write(Entry(rows=(StepRow(1, StepKind.TOOLS, {}),)))
+    assert turns == []
+    await record.write(Entry(rows=(replace(TURN, number=2),)))
+    assert turns == ["turn"]
 
 
 async def test_a_content_comes_back_in_the_same_bytes(record: JobRecord, database: Database) -> None:
