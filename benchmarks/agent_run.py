@@ -129,6 +129,7 @@ async def run(
         model=MODEL,
         limits=Budgets(job=100_000_000),
         is_debug=False,
+        got_further=lambda: None,
     )
     return await loop.run(
         definition,
