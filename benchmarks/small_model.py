@@ -13,7 +13,6 @@ The model comes from PyPI and runs on loopback; it wants a virtual environment o
 import argparse
 import asyncio
 import itertools
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bot.cli.demo_world import free_port
 from bot.standin import sample
 from tests.system import programs
 from tests.system.effects import ended, our_comments
@@ -91,8 +91,7 @@ def main() -> None:
 @asynccontextmanager
 async def model(python: str) -> AsyncIterator[str]:
     """The model's address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(python, str(SERVER), str(port), str(CONTEXT_TOKENS)),
         stdin=asyncio.subprocess.PIPE,

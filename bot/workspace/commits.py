@@ -4,13 +4,13 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from bot.errors import RetryLater
 from bot.workspace import lock as lock_module
 from bot.workspace import mirror as mirror_module
 from bot.workspace.listing import Commit
-from bot.workspace.lock import Lock
+from bot.workspace.lock import Lock, is_still
 from bot.workspace.mirror import Mirror
 
 MAX_FETCHES = 3
@@ -58,9 +58,6 @@ async def _fetched(mirror: Mirror, sha: str, token: str, lock: Lock) -> Commit |
     anchor = os.open(mirror.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         is_held = lock.take(is_shared=True)
-        with suppress(FileNotFoundError):
-            if is_held and os.path.samestat(os.fstat(anchor), mirror.path.stat()):
-                return commit
-        return None
+        return commit if is_held and is_still(mirror.path, anchor) else None
     finally:
         os.close(anchor)

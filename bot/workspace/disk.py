@@ -1,12 +1,13 @@
 """What the workspace may take of the disk, and what goes first when it is too much."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from bot.domain.enums import Cause
 from bot.errors import Permanent, RetryLater
 from bot.workspace.lock import try_file
-from bot.workspace.pool import Pool
+from bot.workspace.pool import Pool, used_at_ns
 from bot.workspace.trash import Trash
 
 GIB = 1024**3
@@ -14,7 +15,6 @@ DEFAULT_BUDGET_BYTES = 20 * GIB
 MIN_FREE_BYTES = GIB
 """Left to everybody else on the file system."""
 WAIT_SECONDS = 60.0
-_MAX_EVICTIONS = 100_000
 
 
 class Disk:
@@ -45,13 +45,11 @@ class Disk:
         if self._free_bytes() < needed_bytes + MIN_FREE_BYTES:
             self._trash.settle()
         over = self._over(needed_bytes)
-        for _ in range(_MAX_EVICTIONS):
-            if over <= 0:
-                break
-            freed = self._evict_one(repository_id)
-            if freed == 0:
-                break
-            over -= freed
+        if over > 0:
+            for freed in self._evictions(repository_id):
+                over -= freed
+                if over <= 0:
+                    break
         if self._free_bytes() < needed_bytes + MIN_FREE_BYTES:
             self._trash.settle()
         if self._over(needed_bytes) > 0:
@@ -71,16 +69,13 @@ class Disk:
         over_budget = self.used_bytes() + needed_bytes - self._budget_bytes
         return max(over_budget, needed_bytes + MIN_FREE_BYTES - self._free_bytes())
 
-    def _evict_one(self, repository_id: int) -> int:
-        """Throw the oldest away that may go; returns how many bytes it had, 0 when there is none."""
-        for idle in self._pool.idle():
-            freed = self._pool.evict(idle)
-            if freed:
-                return freed
-        for mirror in sorted(self._mirrors(), key=_used_at_ns):
-            if mirror.stem != str(repository_id) and (freed := self._evict_mirror(mirror)):
-                return freed
-        return 0
+    def _evictions(self, repository_id: int) -> Iterator[int]:
+        """Throw away, step by step, what was used longest ago; each time the bytes that this freed."""
+        for path in self._pool.oldest():
+            yield self._pool.evict(path)
+        for mirror in sorted(self._mirrors(), key=lambda mirror: used_at_ns(mirror.with_suffix(".lock"))):
+            if mirror.stem != str(repository_id):
+                yield self._evict_mirror(mirror)
 
     def _evict_mirror(self, mirror: Path) -> int:
         size_bytes = _mirror_bytes(mirror)
@@ -91,7 +86,7 @@ class Disk:
             if self._pool.is_busy(int(mirror.stem)):
                 return 0
             self._trash.take(mirror)
-            return max(size_bytes, 1)
+            return size_bytes
         finally:
             os.close(fd)
 
@@ -107,11 +102,4 @@ def _mirror_bytes(mirror: Path) -> int:
     try:
         return int(mirror.with_suffix(".size").read_text())
     except (OSError, ValueError):
-        return 0
-
-
-def _used_at_ns(mirror: Path) -> int:
-    try:
-        return mirror.with_suffix(".lock").stat().st_mtime_ns
-    except OSError:
         return 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from bot.domain.enums import Cause
@@ -33,7 +34,7 @@ class Entry(NamedTuple):
     oid: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Commit:
     """Everything that the tree of `sha` holds, and how many bytes each object of a file has."""
 
@@ -41,7 +42,7 @@ class Commit:
     entries: Mapping[str, Entry]
     sizes: Mapping[str, int]
 
-    @property
+    @cached_property
     def disk_bytes(self) -> int:
         """What its files take on a disk, about."""
         return sum(_BLOCK_BYTES + _rounded(self.sizes.get(entry.oid, 0)) for entry in self.entries.values())

@@ -15,15 +15,15 @@ _MAX_TRIES = 10
 
 
 @asynccontextmanager
-async def locked(path: Path, *, is_shared: bool, timeout_seconds: float) -> AsyncIterator[None]:
-    """Hold the lock file *path*, alone or with other readers; a process that dies lets go.
+async def locked(path: Path, *, timeout_seconds: float) -> AsyncIterator[None]:
+    """Hold the lock file *path* alone; a process that dies lets go.
 
     Raises:
         RetryLater: Somebody else held it for *timeout_seconds*.
     """
     with opened(path) as lock:
         try:
-            await asyncio.wait_for(_taken(lock, is_shared=is_shared), timeout_seconds)
+            await asyncio.wait_for(_taken(lock), timeout_seconds)
         except TimeoutError:
             raise RetryLater(BUSY) from None
         yield
@@ -93,8 +93,8 @@ def make_directory(path: Path) -> int:
     raise OSError(f"{path.name} could not be held")
 
 
-async def _taken(lock: Lock, *, is_shared: bool) -> None:
-    while not lock.take(is_shared=is_shared):  # noqa: ASYNC110 - flock has no event
+async def _taken(lock: Lock) -> None:
+    while not lock.take(is_shared=False):  # noqa: ASYNC110 - flock has no event
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -68,11 +68,7 @@ class Mirror:
         Raises:
             RetryLater: Others held it for `LOCK_TIMEOUT_SECONDS`.
         """
-        return locked(self.lock_path, is_shared=False, timeout_seconds=LOCK_TIMEOUT_SECONDS)
-
-    def shared(self) -> AbstractAsyncContextManager[None]:
-        """Hold the mirror together with other readers; raises as `held`."""
-        return locked(self.lock_path, is_shared=True, timeout_seconds=LOCK_TIMEOUT_SECONDS)
+        return locked(self.lock_path, timeout_seconds=LOCK_TIMEOUT_SECONDS)
 
     @property
     def has_history(self) -> bool:

@@ -30,14 +30,6 @@ class Slot:
         (self.path / _SIZE).write_text(str(size_bytes))
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """A tree that waits: since when, and what it takes."""
-
-    path: Path
-    used_at_ns: int
-
-
 class Pool:
     """The slots of all repositories, below *root* by the repository's id."""
 
@@ -55,18 +47,17 @@ class Pool:
 
     def take(self, repository_id: int, tree: Path) -> tuple[Slot, Record] | None:
         """Move the tree that was used last to *tree*; None when the repository has none that waits."""
-        waiting = [self._idle(path) for path in self._slots(repository_id)]
-        for idle in sorted(waiting, key=lambda idle: -idle.used_at_ns):
-            fd = try_directory(idle.path)
+        for path in sorted(self._slots(repository_id), key=used_at_ns, reverse=True):
+            fd = try_directory(path)
             if fd is None:
                 continue
             try:
-                record = Record.load(idle.path / _RECORD)
-                (idle.path / _TREE).rename(tree)
-                (idle.path / _RECORD).unlink()
-                return Slot(idle.path, fd), record
+                record = Record.load(path / _RECORD)
+                (path / _TREE).rename(tree)
+                (path / _RECORD).unlink()
+                return Slot(path, fd), record
             except (Doubtful, OSError):
-                self.drop(Slot(idle.path, fd))
+                self.drop(Slot(path, fd))
         return None
 
     def put(self, slot: Slot, tree: Path, record: Record) -> None:
@@ -83,28 +74,22 @@ class Pool:
         finally:
             os.close(slot.fd)
 
-    def evict(self, idle: Idle) -> int:
-        """Throw away a tree that waits; returns the bytes that this frees, 0 when a job has it."""
-        size_bytes = self.size_bytes(idle.path)
-        fd = try_directory(idle.path)
+    def evict(self, path: Path) -> int:
+        """Throw away the slot at *path*; returns the bytes that this frees, 0 when a job has its tree."""
+        size_bytes = self.size_bytes(path)
+        fd = try_directory(path)
         if fd is None:
             return 0
-        self.drop(Slot(idle.path, fd))
-        return max(size_bytes, 1)
+        self.drop(Slot(path, fd))
+        return size_bytes
 
     def is_busy(self, repository_id: int) -> bool:
         """Whether a job has a tree of the repository."""
-        for path in self._slots(repository_id):
-            fd = try_directory(path)
-            if fd is None:
-                return True
-            os.close(fd)
-        return False
+        return any(_is_away(path) for path in self._slots(repository_id))
 
-    def idle(self) -> list[Idle]:
-        """The slots that seem to wait, the one used longest ago first."""
-        found = [self._idle(path) for path in self.slots() if not self._is_away(path)]
-        return sorted(found, key=lambda idle: idle.used_at_ns)
+    def oldest(self) -> list[Path]:
+        """All slots, the one used longest ago first."""
+        return sorted(self.slots(), key=used_at_ns)
 
     def slots(self) -> Iterator[Path]:
         """All slots."""
@@ -122,21 +107,22 @@ class Pool:
     def _slots(self, repository_id: int) -> list[Path]:
         return _children(self._root / str(int(repository_id)))
 
-    @staticmethod
-    def _is_away(path: Path) -> bool:
-        """Whether a job has the tree; what a crash left does not count."""
-        fd = try_directory(path)
-        if fd is None:
-            return True
-        os.close(fd)
-        return False
 
-    @staticmethod
-    def _idle(path: Path) -> Idle:
-        try:
-            return Idle(path, path.stat().st_mtime_ns)
-        except OSError:
-            return Idle(path, 0)
+def _is_away(path: Path) -> bool:
+    """Whether a job has the tree; what a crash left does not count."""
+    fd = try_directory(path)
+    if fd is None:
+        return True
+    os.close(fd)
+    return False
+
+
+def used_at_ns(path: Path) -> int:
+    """When *path* changed last; 0 when it has gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _children(directory: Path) -> list[Path]:

@@ -84,7 +84,7 @@ class Record:
             here[name] = {} if kept.mode == SUBMODULE_MODE else kept
         return root
 
-    @property
+    @cached_property
     def entries(self) -> dict[str, Entry]:
         """What the commit holds."""
         return {path: Entry(kept.mode, kept.oid) for path, kept in self.files.items()}

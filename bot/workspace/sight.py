@@ -53,8 +53,8 @@ def sights(root_fd: int, layout: Layout, uid: int) -> Iterator[Sight]:
         os.close(fd)
 
 
-def opened(root_fd: int, parts: list[str], uid: int | None = None) -> int:
-    """The directory at *parts* below *root_fd*, step by step and through no link; made where *uid* is given.
+def opened(root_fd: int, parts: list[str]) -> int:
+    """The directory at *parts* below *root_fd*, step by step and through no link.
 
     Raises:
         OSError: Something else stands in the way.
@@ -62,7 +62,7 @@ def opened(root_fd: int, parts: list[str], uid: int | None = None) -> int:
     here = os.open(".", _DIRECTORY, dir_fd=root_fd)
     try:
         for part in parts:
-            there = step(here, part, uid)
+            there = os.open(part, _DIRECTORY, dir_fd=here)
             os.close(here)
             here = there
     except BaseException:
@@ -77,14 +77,12 @@ def give(fd: int, uid: int) -> None:
         os.fchown(fd, uid, uid)
 
 
-def step(here: int, part: str, uid: int | None) -> int:
-    """The directory *part* in the one open at *here*, through no link; made for *uid* where that is given.
+def step(here: int, part: str, uid: int) -> int:
+    """The directory *part* in the one open at *here*, through no link; made for *uid* when it is missing.
 
     Raises:
         OSError: Something else stands there.
     """
-    if uid is None:
-        return os.open(part, _DIRECTORY, dir_fd=here)
     is_new = True
     try:
         os.mkdir(part, 0o700, dir_fd=here)

@@ -97,8 +97,7 @@ async def _rewritten(
         OSError: As `reset.rewrite`.
         MirrorBroken: A content is not there.
     """
-    entries = goal.entries
-    asked = [entry.oid for path in wanted if (entry := entries[path]).mode != SUBMODULE_MODE]
+    asked = [entry.oid for path in wanted if (entry := goal.entries[path]).mode != SUBMODULE_MODE]
     work = partial(reset.rewrite, tree, record, goal, files_uid(), gone=gone, wanted=wanted)
     if not asked:
         return await asyncio.to_thread(work, contents_fd=None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from bot.domain.ports import ToolHost
 from bot.domain.values import Json, RepositoryRef, SandboxStatus
 from bot.errors import Permanent, RetryLater
-from bot.workspace import history, reset, tree
+from bot.workspace import reset, tree
 from bot.workspace.commits import whole_commit
 from bot.workspace.disk import DEFAULT_BUDGET_BYTES, Disk
 from bot.workspace.git import Git
@@ -152,14 +152,6 @@ class Workspace:
                 await self._return(held, self._mirror(checkout.repository))
         finally:
             await asyncio.to_thread(self._end, held)
-
-    async def log(self, repository: RepositoryRef, sha: str, *, path: str | None, limit: int) -> str:
-        """The history of *sha* as lines for a reader; see `bot.workspace.history.log`.
-
-        Raises:
-            RefusedPath: *path* is none that tools may name.
-        """
-        return await history.log(self._git, self._mirror(repository), sha, path=path, limit=limit)
 
     async def sandbox_status(self) -> SandboxStatus:
         """What the escape probe found; it runs once at most."""

@@ -19,7 +19,6 @@ _PIECE_BYTES = 1024 * 1024
 _HEADER_BYTES = 200
 _EXECUTABLE_MODE = "100755"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_STILL = Kept("", "", 0, 0, 0, 0)
 
 
 class ObjectMissing(Exception):
@@ -120,7 +119,7 @@ class Root:
         *parents, name = path.split("/")
         if entry.mode == SUBMODULE_MODE:
             self._directory([*parents, name])
-            return _STILL._replace(mode=entry.mode, oid=entry.oid)
+            return Kept(*entry, 0, 0, 0, 0)
         directory_fd = self._directory(parents)
         if entry.mode == LINK_MODE:
             os.symlink(contents.whole(entry.oid), os.fsencode(name), dir_fd=directory_fd)

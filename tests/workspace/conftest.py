@@ -7,6 +7,7 @@ import pytest
 
 from bot.domain.ports import ToolHost
 from bot.domain.values import RepositoryRef
+from bot.workspace import history
 from bot.workspace.workspace import Checkout, Workspace
 from tests.workspace.githttp import TOKEN, GitServer, serve
 
@@ -20,6 +21,11 @@ FILES: dict[str, bytes | str] = {
     "pyproject.toml": "[project]\n",
     "logo.png": b"\x89PNG\0\0",
 }
+
+
+async def log(workspace: Workspace, sha: str, *, path: str | None, limit: int) -> str:
+    """The history of *sha* from the mirror of the sample repository."""
+    return await history.log(workspace._git, workspace._mirror(REPOSITORY), sha, path=path, limit=limit)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from bot.errors import Permanent
 from bot.workspace import listing, mirror
 from bot.workspace.workspace import Workspace
-from tests.workspace.conftest import REPOSITORY
+from tests.workspace.conftest import REPOSITORY, log
 from tests.workspace.githttp import TOKEN, GitServer, git
 
 NAME = REPOSITORY.full_name
@@ -116,7 +116,7 @@ async def test_a_history_that_is_too_big_is_left_out(
     checkout = await workspace.checkout(REPOSITORY, shas[-1], TOKEN, "job")
     assert (checkout.tree / "a.txt").read_text() == "59\n"
     assert git("rev-list", "--all", cwd=mirror_path(tmp_path)).split() == [shas[-1]]
-    assert "was fetched" in await workspace.log(REPOSITORY, shas[-1], path=None, limit=5)
+    assert "was fetched" in await log(workspace, shas[-1], path=None, limit=5)
 
 
 async def test_too_many_files_are_refused_before_their_contents_are_fetched(

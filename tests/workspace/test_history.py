@@ -6,7 +6,7 @@ import pytest
 
 from bot.domain.paths import RefusedPath
 from bot.workspace.workspace import Workspace
-from tests.workspace.conftest import REPOSITORY
+from tests.workspace.conftest import REPOSITORY, log
 from tests.workspace.githttp import TOKEN, GitServer, git
 
 NAME = REPOSITORY.full_name
@@ -44,13 +44,13 @@ async def test_the_history_is_read_without_the_server_and_without_what_acts(
 async def test_a_path_is_taken_literally_and_a_limit_holds(server: GitServer, workspace: Workspace) -> None:
     sha = history(server)
     await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
-    assert "change b" in await workspace.log(REPOSITORY, sha, path="[b]", limit=1)
-    assert (await workspace.log(REPOSITORY, sha, path=None, limit=1)).count("\n") == 0
-    assert "No commit" in await workspace.log(REPOSITORY, sha, path="[a]", limit=5)
-    assert "No commit" in await workspace.log(REPOSITORY, sha, path="--all", limit=5)
+    assert "change b" in await log(workspace, sha, path="[b]", limit=1)
+    assert (await log(workspace, sha, path=None, limit=1)).count("\n") == 0
+    assert "No commit" in await log(workspace, sha, path="[a]", limit=5)
+    assert "No commit" in await log(workspace, sha, path="--all", limit=5)
     for path in ("../x", ".git/config", "/etc"):
         with pytest.raises(RefusedPath):
-            await workspace.log(REPOSITORY, sha, path=path, limit=5)
+            await log(workspace, sha, path=path, limit=5)
 
 
 async def test_a_secret_in_a_commits_words_is_masked_also_where_it_would_be_cut(
@@ -101,6 +101,6 @@ async def test_a_history_that_is_not_here_is_said_to_be_so(
     server.knows_filters = False
     sha = history(server)
     await workspace.checkout(REPOSITORY, sha, TOKEN, "job")
-    assert "not here: only the newest" in await workspace.log(REPOSITORY, sha, path=None, limit=5)
+    assert "not here: only the newest" in await log(workspace, sha, path=None, limit=5)
     (tmp_path / "data" / "mirrors" / "7.git").rename(tmp_path / "away")
-    assert "not here any more" in await workspace.log(REPOSITORY, sha, path=None, limit=5)
+    assert "not here any more" in await log(workspace, sha, path=None, limit=5)

@@ -10,7 +10,7 @@ import pytest
 from bot.errors import Permanent
 from bot.workspace import listing, mirror, verdict
 from bot.workspace.workspace import Workspace
-from tests.workspace.conftest import REPOSITORY
+from tests.workspace.conftest import REPOSITORY, log
 from tests.workspace.githttp import TOKEN, GitServer, git
 from tests.workspace.test_fetching import chain, mirror_path
 
@@ -78,7 +78,7 @@ async def test_only_the_newest_refs_are_kept_and_an_older_commit_still_works(
         await workspace.checkout(REPOSITORY, sha, TOKEN, f"job{number}")
         os.utime(refs / sha, (number, number))
     assert sorted(ref.name for ref in refs.iterdir()) == sorted(shas[-2:])
-    assert "change 0" in await workspace.log(REPOSITORY, shas[0], path=None, limit=5)
+    assert "change 0" in await log(workspace, shas[0], path=None, limit=5)
     checkout = await workspace.checkout(REPOSITORY, shas[0], TOKEN, "again")
     assert (checkout.tree / "a.txt").read_text() == "0\n"
 

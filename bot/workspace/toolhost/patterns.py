@@ -19,7 +19,6 @@ FOLDING_INTO_ASCII: Final = ("\u0130", "\u0131", "\u017f", "\u212a")
 
 Needles: TypeAlias = frozenset[str]
 _REPLACEMENT: Final = "\ufffd"
-_LETTERS_WITH_STRANGERS: Final = frozenset("isk")
 _TRANSPARENT: Final = frozenset({"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"})
 _CROSSING: Final = frozenset({"CATEGORY_SPACE", "CATEGORY_NOT_DIGIT", "CATEGORY_NOT_WORD"})
 _WITHIN_LINE: Final = frozenset({"AT_BEGINNING", "AT_END", "AT_BOUNDARY", "AT_NON_BOUNDARY"})
