@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from bot import logs
 from bot.config import Role, Settings, from_json, report
-from bot.config_database import passwords
 from bot.config_keys import SAFE_WEBHOOK_SECRET_CHARS
+from bot.config_secrets import secrets_of
 from bot.errors import ConfigError, DatabaseAway
 from bot.process import Doorbell, enter_child
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(option, type=int)
     chosen = parser.parse_args(arguments)
     settings = from_json(enter_child(parent_pid=chosen.parent_pid, settings_fd=chosen.settings_fd))
-    logs.configure(chosen.name, debug=settings.agent_debug, secrets=_secrets(settings))
+    logs.configure(chosen.name, debug=settings.agent_debug, secrets=secrets_of(settings))
     try:
         with asyncio.Runner(loop_factory=_loop_factory(chosen.name)) as runner:
             runner.run(_process(chosen, settings))
@@ -183,14 +183,6 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 def _network_variables() -> dict[str, str]:
     """The proxy and certificate variables that git may use; the workspace picks what it knows."""
     return {name: value for name, value in os.environ.items() if name.isupper() or "proxy" in name}
-
-
-def _secrets(settings: Settings) -> list[str]:
-    """Every secret value that this process holds, for the log's redaction."""
-    held = [*settings.github_private_keys, *settings.github_webhook_secrets]
-    single = (settings.anthropic_api_key, settings.metrics_token)
-    held += [secret for secret in single if secret]
-    return [*(secret.reveal() for secret in held), *passwords(settings.database_url)]
 
 
 def _silence() -> None:

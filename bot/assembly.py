@@ -12,7 +12,7 @@ import aiohttp
 from bot import logs
 from bot.agents import registry
 from bot.config import Settings
-from bot.config_database import passwords
+from bot.config_secrets import secrets_of
 from bot.db import secrets as stored_secrets
 from bot.db.database import Database, is_sqlite
 from bot.db.limits import StoredLimits
@@ -275,9 +275,7 @@ def _triaging(parts: Parts, model: Model, catalogue: Catalogue) -> Triaging:
 
 def _voice(parts: Parts) -> Callable[[ClaimedJob], Awaitable[Voice]]:
     settings = parts.settings
-    held = [settings.anthropic_api_key, *settings.github_private_keys]
-    revealed = (secret.reveal() for secret in held if secret is not None)
-    known = (*revealed, *passwords(settings.database_url))
+    known = secrets_of(settings)
 
     async def voice(job: ClaimedJob) -> Voice:
         return Voice(

@@ -1,6 +1,6 @@
 """The address of Redis: a native URL, or the two variables of Upstash turned into one."""
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from bot.config_forms import BadValue, Secret, split_address
 
@@ -22,6 +22,17 @@ def redis_url(text: str) -> Secret:
     if not has_place:
         raise BadValue("the host (or the socket's path) is missing", _FORM)
     return Secret(text)
+
+
+def redis_passwords(url: str) -> tuple[str, ...]:
+    """Return the passwords in *url* as they stand there and as they are meant; none where there is none.
+
+    The client also takes them behind the question mark.
+    """
+    parts = urlsplit(url)
+    options = parse_qs(parts.query)
+    given = [parts.password or "", *options.get("password", ()), *options.get("ssl_password", ())]
+    return tuple({form for word in given if word for form in (word, unquote(word), quote(word, safe=""))})
 
 
 def upstash_url(rest_url: str, token: Secret) -> Secret:

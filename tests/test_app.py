@@ -19,7 +19,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot import app
+from bot import app, logs
 from bot.config import Secret, Settings, to_json
 from bot.db import migrate
 from bot.process import Doorbell
@@ -199,11 +199,21 @@ def test_prepare_asks_for_the_migration_of_postgres(
     assert "issuewright migrate" in capsys.readouterr().err
 
 
-def test_every_secret_is_known_to_the_log(settings: Settings) -> None:
-    url = f"postgresql+asyncpg://me:{PASSWORD}@127.0.0.1:1/x"
-    held = app._secrets(replace(settings, database_url=url))
-    assert {"sk-ant-of-this-test", HOOK_SECRET, PASSWORD, new_key()} <= set(held)
-    assert app._secrets(Settings(settings.data_dir, settings.database_url)) == []
+def test_every_secret_is_known_to_the_log(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    redis, token = "word-of-the-redis", "token-of-the-scraper"
+    held = replace(
+        settings,
+        database_url=f"postgresql+asyncpg://me:{PASSWORD}@127.0.0.1:1/x",
+        redis_url=Secret(f"redis://:{redis}@127.0.0.1:1"),
+        metrics_token=Secret(token),
+    )
+    assert app.main(child("prepare", held)) == 0
+    shown = ("sk-ant-of-this-test", HOOK_SECRET, PASSWORD, redis, token, *new_key().splitlines()[1:-1])
+    capsys.readouterr()
+    logs.get("bot.test").warning("said", words=list(shown))
+    line = capsys.readouterr().err
+    assert line.count("[withheld]") == len(shown)
+    assert not any(secret in line for secret in shown)
 
 
 def test_git_is_given_the_proxies_of_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:

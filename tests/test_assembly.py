@@ -21,7 +21,7 @@ from bot.domain.enums import DeliveryState, OperationState, Phase
 from bot.standin import sample
 from bot.standin.forge.forge import Forge
 from bot.standin.model.server import ModelServer
-from tests.db.rows import stored
+from tests.db.rows import make_tenant, start_job, stored
 from tests.openapi import check_all
 
 WAIT_SECONDS = 90.0
@@ -173,3 +173,15 @@ async def test_the_marker_key_is_made_once(settings: Settings) -> None:
             pass
     (key,) = await rows(settings, "secrets")
     assert len(key.value) == 32
+
+
+async def test_what_is_published_is_checked_for_every_secret_of_the_worker(settings: Settings) -> None:
+    token = "token-of-upstash"
+    held = replace(settings, upstash_redis_rest_token=Secret(token))
+    async with assembled(held, None, network={}) as worker:
+        database = Database(settings.database_url)
+        job = await start_job(database, await make_tenant(database))
+        await database.close()
+        voice = await worker.runner.ending.voice(job)
+    keys = {key.reveal() for key in settings.github_private_keys}
+    assert {token, MODEL_KEY, *keys} == set(voice.secrets)
