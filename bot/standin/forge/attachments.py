@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from bot.standin.forge.attachment import Attachment
 from bot.standin.forge.call import Call
+from bot.standin.forge.state import Attachment
 from bot.standin.forge.world import World
 
 PATH = "/user-attachments/assets/{asset}"
@@ -19,7 +19,12 @@ ACCEPT: Final = "application/vnd.github.html"
 def attach(world: World, asset: str, data: bytes, *, is_private: bool) -> str:
     """Keep a picture; gives the address that a text shows it by."""
     world.attachments[asset] = Attachment(data, is_private, secrets.token_hex(8))
-    return f"{world.url}/user-attachments/assets/{asset}"
+    return address(world, asset)
+
+
+def address(world: World, asset: str) -> str:
+    """The address that a text shows a picture by."""
+    return world.url + PATH.format(asset=asset)
 
 
 class Shelf:
@@ -55,7 +60,6 @@ def rendered(call: Call, issue: dict[str, Any]) -> dict[str, Any]:
         return issue
     world, text = call.stage.world, html.escape(issue.get("body") or "")
     for asset, found in world.attachments.items():
-        address = re.escape(f"{world.url}/user-attachments/assets/{asset}")
         shown = html.escape(f"{world.url}{signed(found, asset)}")
-        text = re.sub(address, f'<img src="{shown}">', text)
+        text = re.sub(re.escape(address(world, asset)), f'<img src="{shown}">', text)
     return {**{key: value for key, value in issue.items() if key != "body"}, "body_html": f"<p>{text}</p>"}

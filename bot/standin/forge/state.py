@@ -15,6 +15,15 @@ class User:
     created_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A picture in a text: its bytes, whether only people with access see it, the signature that opens it."""
+
+    data: bytes
+    is_private: bool
+    signature: str
+
+
 @dataclass(slots=True, eq=False)
 class Label:
     """A label of a repository; names are compared without case."""

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bot.standin.forge import refusals
-from bot.standin.forge.attachment import Attachment
 from bot.standin.forge.clock import ForgeClock
 from bot.standin.forge.state import (
     App,
+    Attachment,
     Comment,
     Installation,
     Label,

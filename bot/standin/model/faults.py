@@ -22,8 +22,6 @@ Kind = Literal[
     "drip",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-STREAM_KINDS = frozenset({"cut", "stall", "pings", "error_event", "damage", "drip"})
-"""Those that are played upon the bytes of an answer; one that is no stream counts as one event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,8 @@ class Fault:
     (RST). In place of it: `nonsense` answers HTML with 200; `empty` a message without content; `truncate`
     half of the bytes.
 
-    Of a stream, where `after_event` counts whole events from its start (0: headers only):
+    Of a stream, where `after_event` counts whole events from its start (0: headers only; an answer that is
+    no stream counts as one event):
     `cut` ends it after `after_event` events or `after_byte` bytes (with `is_clean` as if it were whole,
     else by closing the connection); `stall` is silent for `seconds` there, and cuts; `pings` sends only a
     ping every `every_seconds` there, for `seconds`, and cuts; `error_event` sends an error with `type` and

@@ -22,34 +22,24 @@ https://platform.claude.com/docs/en/test-and-evaluate/strengthen-guardrails/hand
 _DECODER = json.JSONDecoder()
 
 
-def orders(messages: list[Json]) -> Iterator[tuple[Json, ...]]:
-    """The calls that the user messages order, each order once, in the order seen; one tuple is one turn."""
-    said = (text for message in messages if message["role"] == "user" for text in texts(message))
-    seen: set[str] = set()
-    for calls in (calls for text in said for calls in _ordered(text)):
-        key = json.dumps(calls)
-        if key not in seen:
-            seen.add(key)
-            yield calls
-
-
 def position(messages: list[Json], index: int) -> tuple[int, tuple[Json, ...] | None]:
     """Which turn the answer *index* is: how many own turns of the script came before, and what to obey.
 
-    Every answer so far was an order's where one was open, else the script's own.
+    Each order counts once, in the order seen; one tuple is one turn. Every answer so far was an order's
+    where one was open, else the script's own.
     """
-    obeyed = own = answers = 0
-    for place, message in enumerate(messages):
-        if message["role"] != "assistant":
-            continue
-        if answers == index:
-            messages = messages[:place]
-            break
-        known = sum(1 for _ in orders(messages[:place]))
-        obeyed, own = (obeyed + 1, own) if obeyed < known else (obeyed, own + 1)
-        answers += 1
-    known_orders = list(orders(messages))
-    return own, known_orders[obeyed] if obeyed < len(known_orders) else None
+    orders: dict[str, tuple[Json, ...]] = {}
+    answers = obeyed = 0
+    for message in messages:
+        if message["role"] == "user":
+            orders |= {json.dumps(calls): calls for text in texts(message) for calls in _ordered(text)}
+        if message["role"] == "assistant":
+            if answers == index:
+                break
+            answers += 1
+            obeyed = min(obeyed + 1, len(orders))
+    still_open = list(orders.values())[obeyed:]
+    return answers - obeyed, still_open[0] if still_open else None
 
 
 def texts(message: Json) -> Iterator[str]:

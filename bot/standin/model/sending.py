@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.standin.model import platforms, sse
-from bot.standin.model.faults import STREAM_KINDS, Fault
+from bot.standin.model.faults import Fault
 from bot.standin.model.refusal import Refusal
 
 Json = dict[str, Any]
@@ -96,9 +96,8 @@ async def _played(answer: Answer, fault: Fault | None) -> AsyncIterator[bytes]:
         return
     sent = b"".join(answer.pieces[: fault.after_event])
     yield whole[: fault.after_byte] if fault.after_byte is not None else sent
-    if fault.kind in STREAM_KINDS:
-        async for piece in _added(answer, fault):
-            yield piece
+    async for piece in _added(answer, fault):
+        yield piece
 
 
 async def _added(answer: Answer, fault: Fault) -> AsyncIterator[bytes]:

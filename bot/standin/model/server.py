@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bot.standin.model import bill, features, platforms, rules, script, sending, sse
 from bot.standin.model.faults import Schedule
@@ -18,7 +19,10 @@ from bot.standin.model.usage import PrefixCache, prompt_tokens
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """https://platform.claude.com/docs/en/api/overview: request size limits."""
-_VERTEX = "/projects/{project}/locations/{region}/publishers/anthropic/models"
+_BEDROCK = "/model/{model}/{way:invoke|invoke-with-response-stream}"
+_VERTEX_MODELS = "/projects/{project}/locations/{region}/publishers/anthropic/models"
+_VERTEX = _VERTEX_MODELS + "/{model}:{way:rawPredict|streamRawPredict}"
+_WHOLE_WAYS = frozenset({"invoke", "rawPredict"})
 
 
 class ModelServer:
@@ -66,9 +70,9 @@ class ModelServer:
                 web.post("/v1/messages/count_tokens", self._count),
                 web.get("/v1/models", self._models),
                 web.get("/v1/models/{model}", self._models),
-                web.post("/anthropic/v1/messages", self._foundry),
-                web.post("/model/{model}/{way:invoke|invoke-with-response-stream}", self._bedrock),
-                web.post(_VERTEX + "/{model}:{way:rawPredict|streamRawPredict}", self._vertex),
+                web.post("/anthropic/v1/messages", self._door("foundry", sse.CONTENT_TYPE)),
+                web.post(_BEDROCK, self._door("bedrock", platforms.AWS_STREAM)),
+                web.post(_VERTEX, self._door("vertex", sse.CONTENT_TYPE)),
                 web.get("/_model/requests", self._show_requests),
                 web.delete("/_model/requests", self._forget_requests),
                 web.post("/_model/bill", self._show_bill),
@@ -96,34 +100,20 @@ class ModelServer:
 
         return await self._receive(request, read, sse.CONTENT_TYPE)
 
-    async def _foundry(self, request: web.Request) -> web.StreamResponse:
-        """The door of Foundry: the same body, a key of another form."""
+    def _door(self, platform: str, stream_type: str) -> Handler:
+        """The door of a cloud: its form of key; where the path names the model, the body does not."""
 
-        def read(raw: bytes) -> Any:
-            platforms.check_key("foundry", request.headers, self._api_key)
-            return _parse(raw)
+        async def serve(request: web.Request) -> web.StreamResponse:
+            def read(raw: bytes) -> Any:
+                platforms.check_key(platform, request.headers, self._api_key)
+                body, place = _parse(raw), request.match_info
+                if "model" not in place:
+                    return body
+                return platforms.plain_body(body, place["model"], is_stream=place["way"] not in _WHOLE_WAYS)
 
-        return await self._receive(request, read, sse.CONTENT_TYPE)
+            return await self._receive(request, read, stream_type)
 
-    async def _bedrock(self, request: web.Request) -> web.StreamResponse:
-        """Bedrock's door: model and stream stand in the path, events in Amazon's framing."""
-        is_stream = request.match_info["way"] != "invoke"
-
-        def read(raw: bytes) -> Any:
-            platforms.check_key("bedrock", request.headers, self._api_key)
-            return platforms.plain_body(_parse(raw), request.match_info["model"], is_stream=is_stream)
-
-        return await self._receive(request, read, platforms.AWS_STREAM)
-
-    async def _vertex(self, request: web.Request) -> web.StreamResponse:
-        """Vertex's door: model and stream stand in the path."""
-        is_stream = request.match_info["way"] != "rawPredict"
-
-        def read(raw: bytes) -> Any:
-            platforms.check_key("vertex", request.headers, self._api_key)
-            return platforms.plain_body(_parse(raw), request.match_info["model"], is_stream=is_stream)
-
-        return await self._receive(request, read, sse.CONTENT_TYPE)
+        return serve
 
     async def _receive(
         self, request: web.Request, read: Callable[[bytes], Any], stream_type: str
