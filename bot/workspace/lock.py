@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -77,20 +78,21 @@ def try_directory(path: Path) -> int | None:
     return None
 
 
-def make_directory(path: Path) -> int:
-    """Make the directory *path* and hold it alone; returns the descriptor that holds it.
+def make_directory(parent: Path, prefix: str = "") -> tuple[Path, int]:
+    """Make a directory in *parent* and hold it alone; its path, and the descriptor that holds it.
 
-    Whoever sweeps up may take it away before it is held, and it is made again.
+    Whoever sweeps up may come before it is held, and hold it or take it away: then another one is made.
 
     Raises:
-        OSError: It cannot be made, or is taken away again and again.
+        OSError: It cannot be made, or somebody came before us again and again.
     """
     for _ in range(_MAX_TRIES):
+        path = parent / f"{prefix}{secrets.token_hex(8)}"
         path.mkdir(mode=0o700)
         fd = try_directory(path)
         if fd is not None:
-            return fd
-    raise OSError(f"{path.name} could not be held")
+            return path, fd
+    raise OSError(f"no directory in {parent.name} could be held")
 
 
 async def _taken(lock: Lock) -> None:

@@ -6,7 +6,6 @@ no half-written tree is ever used.
 """
 
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +41,7 @@ class Pool:
         """A new slot, for a tree that is yet to be written."""
         directory = self._root / str(int(repository_id))
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = directory / secrets.token_hex(8)
-        return Slot(path, make_directory(path))
+        return Slot(*make_directory(directory))
 
     def take(self, repository_id: int, tree: Path) -> tuple[Slot, Record] | None:
         """Move the tree that was used last to *tree*; None when the repository has none that waits."""

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -111,7 +110,9 @@ class Workspace:
         """
         checked_sha(sha)
         checked_name(repository.full_name)
-        held = await asyncio.to_thread(self._begin, self._job(job_id))
+        if _JOB_ID.fullmatch(job_id) is None:
+            raise Permanent("that is no job id")
+        held = await asyncio.to_thread(self._begin, job_id)
         try:
             await self._fill(held, repository, sha, token)
         except BaseException:
@@ -237,19 +238,15 @@ class Workspace:
     def _mirror(self, repository: RepositoryRef) -> Mirror:
         return Mirror(self._root / "mirrors", self._git, repository)
 
-    def _job(self, job_id: str) -> Path:
-        if _JOB_ID.fullmatch(job_id) is None:
-            raise Permanent("that is no job id")
-        return self._root / "jobs" / f"{job_id}-{secrets.token_hex(8)}"
-
-    def _begin(self, job: Path) -> _Held:
+    def _begin(self, job_id: str) -> _Held:
         """The job's directory, new and held; what a crash left goes on this occasion."""
         for name in ("", "home", "mirrors", "jobs", "pool"):
             (self._root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in sorted(job.parent.iterdir()):
+        jobs = self._root / "jobs"
+        for left in sorted(jobs.iterdir()):
             self._sweep(left)
         self._trash.empty()
-        return _Held(job, make_directory(job))
+        return _Held(*make_directory(jobs, f"{job_id}-"))
 
     def _sweep(self, left: Path) -> None:
         """Throw a job's directory away when no process holds it."""

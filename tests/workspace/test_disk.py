@@ -97,10 +97,29 @@ def test_a_slot_that_a_crash_left_without_its_tree_is_thrown_away(tmp_path: Path
 
 
 def test_a_directory_that_somebody_holds_is_not_taken(tmp_path: Path) -> None:
-    fd = make_directory(tmp_path / "held")
+    path, fd = make_directory(tmp_path, "held-")
     assert fd > 0
-    assert try_directory(tmp_path / "held") is None
+    assert path.name.startswith("held-")
+    assert try_directory(path) is None
     assert try_directory(tmp_path / "none") is None
+
+
+def test_a_sweeper_that_holds_a_new_directory_first_keeps_nobody_from_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[Path] = []
+
+    def after_a_sweeper(path: Path) -> int | None:
+        """The first directory is in somebody's hands when its maker comes to hold it."""
+        if swept:
+            return try_directory(path)
+        swept.append(path)
+        return None
+
+    monkeypatch.setattr("bot.workspace.lock.try_directory", after_a_sweeper)
+    path, fd = make_directory(tmp_path)
+    os.close(fd)
+    assert sorted(tmp_path.iterdir()) == sorted([path, *swept])
 
 
 async def test_what_a_killed_process_left_of_its_jobs_goes_at_the_next_checkout(
