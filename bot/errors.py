@@ -88,12 +88,13 @@ class OutcomeUnknown(RetryLater):
 
 
 class Permanent(IssuewrightError):
-    """Trying again cannot help; *cause* is the job's end, the message its words for people."""
+    """Trying again cannot help; *cause* is the job's end, `public` its words for a thread anybody reads."""
 
     def __init__(self, message: str, *, cause: Cause = Cause.GITHUB_ERROR) -> None:
-        """Keep the *cause* that ends the job."""
+        """Keep the *cause* that ends the job; the message may be told in public, unless a kind says else."""
         super().__init__(message)
         self.cause = cause
+        self.public = message
 
 
 class NotFound(Permanent):

@@ -17,7 +17,7 @@ from bot.publish import answers as render_answers
 from bot.publish import render
 from bot.publish.render import Check
 from bot.publish.sanitize import sanitize, sanitize_commit, sanitize_title
-from bot.runner import kept
+from bot.runner import kept, patch_lines
 from bot.runner.outcome import COMMAND, Outcome, answers
 
 _FAILURES: Final = frozenset(
@@ -78,16 +78,12 @@ def living_says(job: ClaimedJob, step: str) -> Frozen:
 def withheld(outcome: Outcome, voice: Voice) -> tuple[str, ...]:
     """The kinds of secrets in what the change would add, paths too; empty when it may be published."""
     added = "\n".join(
-        words for change in outcome.changes for words in (change.path, *_added_lines(change.patch))
+        words
+        for change in outcome.changes
+        for words in (change.path, *(line.text for line in patch_lines.added(change)))
     )
     shown, _ = strip_invisible(added)
     return tuple(sorted({*find_secrets(added, voice.secrets), *find_secrets(shown, voice.secrets)}))
-
-
-def _added_lines(patch: str) -> list[str]:
-    """What a patch adds: below its head, whose `+++` is no addition; only a line feed ends a line."""
-    _, _, hunks = patch.partition("\n@@ ")
-    return [line[1:] for line in hunks.split("\n") if line.startswith("+")]
 
 
 def speaks_at_once(agent_type: str) -> bool:

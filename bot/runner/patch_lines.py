@@ -1,4 +1,7 @@
-"""The lines of a patch of ours with their numbers, hunk by hunk."""
+"""The lines of a patch of ours with their numbers, hunk by hunk.
+
+Lines are read below the first hunk's head, so that a file's `+++` is no addition; only a line feed ends one.
+"""
 
 import re
 from collections.abc import Iterator

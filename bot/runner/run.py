@@ -16,7 +16,6 @@ from bot.db import jobs, schedule, trouble
 from bot.db.database import Database
 from bot.db.schedule import MAX_CRASHES_WITHOUT_PROGRESS
 from bot.domain.backoff import backoff_seconds
-from bot.domain.budget import BudgetExceeded
 from bot.domain.clock import Clock
 from bot.domain.enums import Cause, Phase
 from bot.domain.values import ClaimedJob, Scope
@@ -156,10 +155,8 @@ class Runner:
             return Outcome(Cause.CANCELLED, f"This job was cancelled: {error}.", AGAIN)
         except Withdrawn as error:
             return Outcome(error.cause, f"This job was cancelled: {error}.", AGAIN, is_quiet=True)
-        except BudgetExceeded as error:
-            return Outcome(error.cause, _sentence(error.public), AGAIN)
         except Permanent as error:
-            return Outcome(error.cause, _sentence(str(error)), AGAIN)
+            return Outcome(error.cause, _sentence(error.public), AGAIN)
         except RetryLater as error:
             if not await self._is_exhausted(job, error):
                 raise

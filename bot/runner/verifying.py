@@ -129,7 +129,7 @@ class Verifier:
 
         Raises: as `before`.
         """
-        digest = _digest(changes)
+        digest = await asyncio.to_thread(_digest, changes)
         if digest not in self._after:
             old = await self.before()
             records = await self._trials.change(old, changes)
@@ -153,17 +153,30 @@ class Verifier:
         words = await self._shame(changes)
         if fails(after) and not await asyncio.to_thread(same_failures, before, after):
             words.append(await asyncio.to_thread(_failure_words, before, after))
-        elif (objection := await self.objection(changes)) is not None:
-            words.append(_OBJECTION.format(objection=objection))
-        elif not self._has_asked and fails(after) and not await _is_better(before, after):
-            self._has_asked = True
-            words.append(_unchanged_words(after))
+        else:
+            words += await self._without_new_failure(changes, before, after)
         return "\n\n".join(words) or None
 
     async def objection(self, changes: Sequence[FileChange]) -> str | None:
         """Why a change must not be proposed although its records show no new failure; None: nothing."""
         before, after = await self.before(), await self.after(changes)
+        return await self._objection(changes, after, is_better=await _is_better(before, after))
+
+    async def _without_new_failure(
+        self, changes: Sequence[FileChange], before: Sequence[CommandRecord], after: Sequence[CommandRecord]
+    ) -> list[str]:
+        """What the agent is told of a change that fails in no way in which it did not fail before."""
         is_better = await _is_better(before, after)
+        if (objection := await self._objection(changes, after, is_better=is_better)) is not None:
+            return [_OBJECTION.format(objection=objection)]
+        if self._has_asked or is_better or not fails(after):
+            return []
+        self._has_asked = True
+        return [_unchanged_words(after)]
+
+    async def _objection(
+        self, changes: Sequence[FileChange], after: Sequence[CommandRecord], *, is_better: bool
+    ) -> str | None:
         is_about_words = self.agent_type.startswith("docs.")
         if fails(after) and not is_better and not is_about_words:
             return HOLLOW if await asyncio.to_thread(last_look.is_hollow, changes) else None

@@ -38,6 +38,14 @@ def test_an_added_secret_is_seen(line: str, old: str | None) -> None:
     assert withheld(change(f"{old or ''}{line}\n", old=old), VOICE)
 
 
+@pytest.mark.parametrize("head", ["", "--- a/notes.txt\n+++ b/notes.txt\n"])
+@pytest.mark.parametrize("hunk", ["@@ -1 +1,2 @@", "@@ -1,1 +1,2 @@ def bark():"])
+def test_an_added_secret_is_seen_with_and_without_a_files_head(head: str, hunk: str) -> None:
+    patch = f"{head}{hunk}\n one\n+{TOKEN}\n"
+    one = FileChange("notes.txt", f"one\n{TOKEN}\n", False, False, patch, 1, 0)
+    assert withheld(Outcome(Cause.PULL_REQUEST, changes=(one,)), VOICE)
+
+
 def test_a_secret_in_a_path_is_seen() -> None:
     assert withheld(change("x\n", path=f"docs/{TOKEN}.txt"), VOICE)
 
