@@ -49,7 +49,7 @@ async def again(
     Raises:
         UserError: There is no such job, it has not ended, or another job of its verb is open in the thread.
     """
-    seen = await made_by(scope, connection, trigger_key)
+    seen = await _made_by(scope, connection, trigger_key)
     if seen is not None:
         return seen
     found = await _job(scope, connection, job_id)
@@ -88,7 +88,7 @@ def _asked(asked: Asked, job_id: str, snapshot: Json) -> Json:
     }
 
 
-async def made_by(scope: Scope, connection: AsyncConnection, trigger_key: str) -> Submitted | None:
+async def _made_by(scope: Scope, connection: AsyncConnection, trigger_key: str) -> Submitted | None:
     """The job that a trigger has made already."""
     statement = (
         select(agent_jobs.c.id, agent_jobs.c.issue_id)
@@ -132,11 +132,10 @@ async def _job(scope: Scope, connection: AsyncConnection, job_id: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ThreadJob:
     """The job that a thread is about: whether it is open, cancelled and ending, or ended with a question."""
 
     job_id: str
-    verb: str
     is_open: bool = False
     is_ending: bool = False
     has_asked: bool = False
@@ -144,11 +143,10 @@ class Standing:
 
 async def newest_of_thread(
     scope: Scope, connection: AsyncConnection, *, repository_id: int, number: int
-) -> Standing | None:
+) -> ThreadJob | None:
     """The job that a thread's next words are about; None where none was ever asked for."""
     statement = (
-        select(agent_jobs.c.id, agent_jobs.c.status, job_origins.c.verb, job_runs.c.cause)
-        .add_columns(job_runs.c.cancel_reason)
+        select(agent_jobs.c.id, agent_jobs.c.status, job_runs.c.cause, job_runs.c.cancel_reason)
         .join(job_origins, job_origins.c.job_id == agent_jobs.c.id)
         .join(job_runs, job_runs.c.job_id == agent_jobs.c.id)
         .where(
@@ -163,9 +161,8 @@ async def newest_of_thread(
     if row is None:
         return None
     is_open = row.status not in FINAL_JOBS
-    return Standing(
+    return ThreadJob(
         row.id,
-        row.verb,
         is_open=is_open,
         is_ending=is_open and row.cancel_reason is not None,
         has_asked=not is_open and row.cause is Cause.QUESTION_ASKED,

@@ -4,24 +4,24 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, insert, select, update
+from sqlalchemy import Select, bindparam, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import jobs
 from bot.db.prepared import prepared
 from bot.db.scope import within
 from bot.db.tables import agent_jobs, job_messages
 from bot.domain.ids import new_id
-from bot.domain.values import Actor, ClaimedJob, Said, Scope
+from bot.domain.values import Actor, Said, Scope
 
 MAX_WAITING = 50
 """How many are taken in at once, oldest first; more wait for the next time."""
 
 
-def _waiting(*in_scope: ColumnElement[bool]) -> Select[str, str, str]:
+def _waiting() -> Select[str, str, str]:
     """What nobody has taken in yet of a job; built once, for each step of a run asks for it."""
-    job = exists().where(agent_jobs.c.id == job_messages.c.job_id, *in_scope)
+    is_within = agent_jobs.c.organization_id == bindparam("within")
+    job = exists().where(agent_jobs.c.id == job_messages.c.job_id, is_within)
     return (
         select(job_messages.c.id, job_messages.c.actor_login, job_messages.c.body)
         .where(job_messages.c.job_id == bindparam("job_id"), job_messages.c.taken_step.is_(None), job)
@@ -30,8 +30,7 @@ def _waiting(*in_scope: ColumnElement[bool]) -> Select[str, str, str]:
     )
 
 
-_WAITING: Final = _waiting()
-_WAITING_WITHIN: Final = prepared(_waiting(agent_jobs.c.organization_id == bindparam("within")))
+_WAITING: Final = prepared(_waiting())
 
 
 async def add(
@@ -70,12 +69,8 @@ async def add(
 
 
 async def waiting(scope: Scope, connection: AsyncConnection, job_id: str) -> list[Said]:
-    """What nobody has taken in yet, oldest first, at most MAX_WAITING."""
-    values = {"job_id": job_id}
-    if scope.organization_id is None:
-        rows = await connection.execute(_WAITING, values)
-    else:
-        rows = await connection.execute(_WAITING_WITHIN, values | {"within": scope.organization_id})
+    """What nobody has taken in yet, oldest first, at most MAX_WAITING; nothing for the system's own scope."""
+    rows = await connection.execute(_WAITING, {"job_id": job_id, "within": scope.organization_id})
     return [Said(*row) for row in rows]
 
 
@@ -91,24 +86,20 @@ async def all_of(scope: Scope, connection: AsyncConnection, job_id: str) -> list
     return [Said(*row) for row in await connection.execute(statement)]
 
 
-async def put_back(scope: Scope, connection: AsyncConnection, job: ClaimedJob) -> None:
-    """Let all words wait again, in the write that records a new step 0; raises LeaseLost."""
-    await jobs.own(scope, connection, job)
+async def put_back(connection: AsyncConnection, job_id: str) -> None:
+    """Let all words wait again, in a write that owns the job and records a new step 0."""
     taken = update(job_messages).where(
-        job_messages.c.job_id == job.id, job_messages.c.taken_step.is_not(None)
+        job_messages.c.job_id == job_id, job_messages.c.taken_step.is_not(None)
     )
     await connection.execute(taken.values(taken_step=None))
 
 
-async def take(
-    scope: Scope, connection: AsyncConnection, job: ClaimedJob, ids: Sequence[str], step: int
-) -> None:
-    """Mark messages as taken in by the answer to *step*, in the write that records it; raises LeaseLost."""
-    await jobs.own(scope, connection, job)
+async def take(connection: AsyncConnection, job_id: str, ids: Sequence[str], step: int) -> None:
+    """Mark messages as taken in by the answer to *step*, in a write that owns the job and records it."""
     taken = (
         update(job_messages)
         .where(
-            job_messages.c.job_id == job.id,
+            job_messages.c.job_id == job_id,
             job_messages.c.id.in_(ids),
             job_messages.c.taken_step.is_(None),
         )

@@ -29,8 +29,13 @@ AMOUNT: Final[ColumnElement[int]] = func.coalesce(ledger.c.settled_micro_usd, le
 _ALL: Final = "budget"
 # Built once, for they are asked for with each step of a run.
 _INSERT: Final = prepared(insert(ledger))
-_SETTLE: Final = update(ledger).where(ledger.c.id == bindparam("row_id"), ledger.c.is_settled.is_(False))
-_SETTLE_WITHIN: Final = prepared(_SETTLE.where(ledger.c.organization_id == bindparam("within")))
+_SETTLE: Final = prepared(
+    update(ledger).where(
+        ledger.c.id == bindparam("row_id"),
+        ledger.c.is_settled.is_(False),
+        ledger.c.organization_id == bindparam("within"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +93,21 @@ async def reserve(
 async def settle(
     scope: Scope, connection: AsyncConnection, row_id: str, *, micro_usd: int, usage: Usage, now: datetime
 ) -> None:
-    """Replace a reservation by what the call really cost and used; the first settlement stays."""
+    """Replace a reservation by what the call really cost and used; the first settlement stays.
+
+    The scope is an organization's: the system's own finds no row, and changes nothing.
+    """
     used = asdict(usage)
     values = {
         "row_id": row_id,
+        "within": scope.organization_id,
         "settled_micro_usd": micro_usd,
         "tokens": sum(used.values()),
         "usage": used,
         "is_settled": True,
         "settled_at": now,
     }
-    if scope.organization_id is None:
-        await connection.execute(_SETTLE, values)
-    else:
-        await connection.execute(_SETTLE_WITHIN, values | {"within": scope.organization_id})
+    await connection.execute(_SETTLE, values)
 
 
 async def spent_by_job(scope: Scope, connection: AsyncConnection, job_id: str) -> Spent:

@@ -131,11 +131,6 @@ async def _has_begun(scope: Scope, connection: AsyncConnection, job_id: str) -> 
     return await connection.scalar(statement) is not None
 
 
-async def checkpoint_of(scope: Scope, connection: AsyncConnection, job_id: str) -> Restore | None:
-    """The tree as a job's last recorded step left it; None where no step is recorded."""
-    return _segment(await _rows(scope, connection, job_id))[1]
-
-
 async def _continued(scope: Scope, connection: AsyncConnection, job_id: str) -> str | None:
     """The job that a job in scope goes on from."""
     statement = (

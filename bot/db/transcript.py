@@ -55,14 +55,6 @@ class Artifact:
     meta: Json | None = None
 
 
-async def add_step(
-    scope: Scope, connection: AsyncConnection, job: ClaimedJob, step: Step, *, now: datetime
-) -> None:
-    """Record a step under this owner's fence; raises LeaseLost."""
-    await jobs.own(scope, connection, job, has_got_further=step.kind is StepKind.TURN)
-    await insert_steps(connection, job, [step], now=now)
-
-
 async def insert_steps(
     connection: AsyncConnection, job: ClaimedJob, steps: Sequence[Step], *, now: datetime
 ) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import logs
 from bot.db import again, cancel, job_messages
-from bot.db.again import Asked, Standing
+from bot.db.again import Asked, ThreadJob
 from bot.db.database import Database
 from bot.db.submit import AGAIN_SECONDS
 from bot.db.tenants import Tenant
@@ -75,7 +75,7 @@ class Speaking:
             await self.replies.help(place, self.help_text(problem), connection, is_problem=True)
 
     async def _do(
-        self, intent: Speak, place: Place, standing: Standing | None, connection: AsyncConnection
+        self, intent: Speak, place: Place, standing: ThreadJob | None, connection: AsyncConnection
     ) -> str | None:
         """Carry it out, or say in words for the thread why not."""
         if standing is None:
@@ -102,7 +102,7 @@ class Speaking:
         return None if ended else _NOT_RUNNING
 
     async def _tell(
-        self, intent: Speak, place: Place, standing: Standing, connection: AsyncConnection
+        self, intent: Speak, place: Place, standing: ThreadJob, connection: AsyncConnection
     ) -> str | None:
         """Keep the words for the job that is open; a retry has to wait for its end."""
         if intent.verb == "retry" or not intent.words.strip():
@@ -119,7 +119,7 @@ class Speaking:
         return None
 
     async def _again(
-        self, intent: Speak, place: Place, standing: Standing, connection: AsyncConnection
+        self, intent: Speak, place: Place, standing: ThreadJob, connection: AsyncConnection
     ) -> None:
         """A new job of the same request: anew, or with the whole conversation and these words."""
         verb = intent.verb or "continue"
@@ -136,7 +136,7 @@ class Speaking:
         log.info("job_submitted", job_id=made.job_id, is_new=made.is_new, issue_id=made.issue_id)
 
 
-async def _standing(intent: Speak, tenant: Tenant, connection: AsyncConnection) -> Standing | None:
+async def _standing(intent: Speak, tenant: Tenant, connection: AsyncConnection) -> ThreadJob | None:
     return await again.newest_of_thread(
         Scope(tenant.scope.organization_id),
         connection,

@@ -132,10 +132,10 @@ class JobRecord:
             )
         await transcript.insert_steps(connection, self.job, [self._step(row) for row in entry.rows], now=now)
         if self.is_new and any(row.kind is StepKind.PROMPT for row in entry.rows):
-            await job_messages.put_back(self._scope, connection, self.job)
+            await job_messages.put_back(connection, self.job.id)
         if entry.heard:
             step = entry.rows[-1].number
-            await job_messages.take(self._scope, connection, self.job, entry.heard, step)
+            await job_messages.take(connection, self.job.id, entry.heard, step)
         await transcript.insert_logs(connection, self.job, self._lines, now=now)
 
     def _step(self, row: StepRow) -> Step:

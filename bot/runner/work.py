@@ -1,7 +1,7 @@
 """The middle of a run: authorize, triage, check out, verify, let the agent work, verify again, decide."""
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
@@ -37,11 +37,6 @@ from bot.workspace.workspace import Workspace
 
 Told: TypeAlias = Callable[[ClaimedJob], AbstractAsyncContextManager[None]]
 READ_PERMISSIONS = {"contents": "read", "issues": "read", "metadata": "read"}
-
-
-def quietly(_job: ClaimedJob) -> AbstractAsyncContextManager[None]:
-    """Work of which nobody is told."""
-    return nullcontext()
 
 
 class Withdrawn(Permanent):
@@ -112,7 +107,7 @@ class Work:
         """A token that reads the job's repository; one for all who read within the block."""
         return self.app.lend(job.origin.installation_id, job.repository.id, READ_PERMISSIONS)
 
-    async def run(self, job: ClaimedJob, told: Told = quietly) -> Outcome:
+    async def run(self, job: ClaimedJob, told: Told) -> Outcome:
         """Do the work, or what is left of it, and say what it came to; the read token ends with it.
 
         *told* is held around the work once it is known who does it.

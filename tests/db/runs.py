@@ -1,11 +1,15 @@
 """Jobs brought to their end."""
 
-from sqlalchemy import select
+from datetime import datetime
 
-from bot.db import jobs
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.db import jobs, transcript
 from bot.db.database import Database
 from bot.db.tables import events, job_runs
-from bot.domain.enums import Cause, JobStatus
+from bot.db.transcript import Step
+from bot.domain.enums import Cause, JobStatus, StepKind
 from bot.domain.values import ClaimedJob, Scope
 from tests.db.rows import NOW, claim
 
@@ -19,6 +23,14 @@ async def end_job(
     async with database.write() as connection:
         await jobs.freeze(scope, connection, job, cause, error=None, result={"steps": 1}, now=NOW)
         return await jobs.settle(scope, connection, job, now=NOW)
+
+
+async def add_step(
+    scope: Scope, connection: AsyncConnection, job: ClaimedJob, step: Step, *, now: datetime
+) -> None:
+    """Record a step as a run does: in a write that owns the job."""
+    await jobs.own(scope, connection, job, has_got_further=step.kind is StepKind.TURN)
+    await transcript.insert_steps(connection, job, [step], now=now)
 
 
 async def run_row(database: Database, job_id: str) -> dict[str, object]:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.db import again
-from bot.db.again import Asked, Standing
+from bot.db.again import Asked, ThreadJob
 from bot.db.database import Database
 from bot.db.submit import Submitted
 from bot.db.tables import job_origins
@@ -37,7 +37,7 @@ async def _origin(database: Database, job_id: str) -> dict[str, object]:
     return {key: getattr(row, key) for key in job_origins.c.keys()}  # noqa: SIM118 (no mapping)
 
 
-async def _newest(database: Database, scope: Scope = SYSTEM, number: int = 1) -> Standing | None:
+async def _newest(database: Database, scope: Scope = SYSTEM, number: int = 1) -> ThreadJob | None:
     async with database.read() as connection:
         return await again.newest_of_thread(scope, connection, repository_id=100, number=number)
 
@@ -81,10 +81,10 @@ async def test_a_thread_without_a_job_is_about_none(database: Database) -> None:
 
 async def test_a_thread_is_about_its_open_job_else_about_the_newest(database: Database) -> None:
     first = await make_job(database, await make_tenant(database))
-    assert await _newest(database) == Standing(first.job_id, "fix", is_open=True, has_asked=False)
+    assert await _newest(database) == ThreadJob(first.job_id, is_open=True, has_asked=False)
     await end_job(database, first.job_id, Cause.QUESTION_ASKED)
-    assert await _newest(database) == Standing(first.job_id, "fix", is_open=False, has_asked=True)
+    assert await _newest(database) == ThreadJob(first.job_id, is_open=False, has_asked=True)
     second = await _ask(database, first.job_id, is_continued=True)
-    assert await _newest(database) == Standing(second.job_id, "fix", is_open=True, has_asked=False)
+    assert await _newest(database) == ThreadJob(second.job_id, is_open=True, has_asked=False)
     await end_job(database, second.job_id, Cause.ANSWERED)
-    assert await _newest(database) == Standing(second.job_id, "fix", is_open=False, has_asked=False)
+    assert await _newest(database) == ThreadJob(second.job_id, is_open=False, has_asked=False)

@@ -1,7 +1,5 @@
 """What people say to an open job: kept once, in their order, taken in once, in their organization alone."""
 
-from dataclasses import replace
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
@@ -10,7 +8,6 @@ from bot.db import job_messages
 from bot.db.database import Database
 from bot.db.tables import job_messages as table
 from bot.domain.values import Actor, ClaimedJob, Scope
-from bot.errors import LeaseLost
 from tests.db.rows import MINUTE, NOW, make_tenant, start_job
 
 MARIA = Actor(7, "maria")
@@ -48,20 +45,10 @@ async def test_what_is_taken_waits_no_more_and_keeps_its_first_step(database: Da
     scope = Scope(job.organization_id)
     async with database.write() as connection:
         first, _ = await job_messages.waiting(scope, connection, job.id)
-        await job_messages.take(scope, connection, job, [first.id], 3)
-        await job_messages.take(scope, connection, job, [first.id], 4)
+        await job_messages.take(connection, job.id, [first.id], 3)
+        await job_messages.take(connection, job.id, [first.id], 4)
         steps = (await connection.execute(select(table.c.taken_step).order_by(table.c.id))).scalars().all()
     assert (list(steps), await waiting(database, job)) == ([3, None], ["later"])
-
-
-async def test_nothing_is_taken_without_the_lease(database: Database) -> None:
-    job = await start_job(database, await make_tenant(database))
-    await say(database, job, 1)
-    late = replace(job, fence=job.fence - 1)
-    with pytest.raises(LeaseLost):
-        async with database.write() as connection:
-            await job_messages.take(Scope(job.organization_id), connection, late, ["x"], 1)
-    assert await waiting(database, job) == ["Hm."]
 
 
 async def test_another_organization_neither_says_nor_hears(database: Database) -> None:
@@ -72,6 +59,7 @@ async def test_another_organization_neither_says_nor_hears(database: Database) -
         async with database.write() as connection:
             await job_messages.add(other.scope, connection, job.id, 2, MARIA, "hm", now=NOW)
     assert await waiting(database, job, other.scope) == []
+    assert await waiting(database, job, Scope.system()) == []
 
 
 async def test_a_character_that_no_database_keeps_is_replaced(database: Database) -> None:

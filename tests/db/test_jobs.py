@@ -16,7 +16,7 @@ from bot.domain.states import By, end_of
 from bot.domain.values import ClaimedJob, CommandRecord, Scope
 from bot.errors import LeaseLost
 from tests.db.rows import MINUTE, NOW, SYSTEM, claim, make_job, make_tenant, start_job, states
-from tests.db.runs import end_job, event_kinds, run_row
+from tests.db.runs import add_step, end_job, event_kinds, run_row
 
 LATER = NOW + MINUTE
 Write = Callable[[Scope, AsyncConnection, ClaimedJob], Awaitable[object]]
@@ -31,7 +31,7 @@ FENCED: dict[str, Write] = {
     "retry_later": lambda scope, c, job: jobs.retry_later(
         scope, c, job, wake_at=NOW, error="e", is_counted=True, now=NOW
     ),
-    "add_step": lambda scope, c, job: transcript.add_step(scope, c, job, Step(1, StepKind.TURN, {}), now=NOW),
+    "add_step": lambda scope, c, job: add_step(scope, c, job, Step(1, StepKind.TURN, {}), now=NOW),
     "add_verifications": lambda scope, c, job: transcript.add_verifications(
         scope, c, job, When.BEFORE, "sha", [CommandRecord("true", 0, 1, "", Tier.SANDBOX)], now=NOW
     ),
@@ -162,7 +162,7 @@ async def test_a_new_turn_makes_the_job_forget_that_it_waited_and_nothing_else_d
     scope = Scope(job.organization_id)
     async with database.write() as connection:
         await connection.execute(update(job_runs).values(waits=2, waiting_since=NOW))
-    await database.transact(lambda c: transcript.add_step(scope, c, job, Step(1, kind, {}), now=LATER))
+    await database.transact(lambda c: add_step(scope, c, job, Step(1, kind, {}), now=LATER))
     async with database.read() as connection:
         assert await jobs.waited(scope, connection, job) == (waits, NOW if waits else None)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import cancel, jobs, schedule, transcript
+from bot.db import cancel, jobs, schedule
 from bot.db.database import Database
 from bot.db.schedule import Reaped
 from bot.db.transcript import Step
@@ -25,7 +25,7 @@ from tests.db.rows import (
     start_job,
     states,
 )
-from tests.db.runs import end_job, run_row
+from tests.db.runs import add_step, end_job, run_row
 
 SECOND = timedelta(seconds=1)
 
@@ -197,6 +197,6 @@ async def _crash(database: Database, job_id: str, *, steps: bool) -> bool:
     if steps:
         async with database.write() as connection:
             step = Step(0, StepKind.PROMPT, {"system": "s"})
-            await transcript.add_step(Scope(job.organization_id), connection, job, step, now=NOW)
+            await add_step(Scope(job.organization_id), connection, job, step, now=NOW)
     (reaped,) = await _reap(database)
     return reaped.is_quarantined

@@ -299,6 +299,7 @@ async def test_another_organization_reserves_settles_and_sees_nothing(database: 
     row_id = await reserve(database, job, 50)
     async with database.write() as connection:
         await ledger.settle(other.scope, connection, row_id, micro_usd=1, usage=Usage(), now=NOW)
+        await ledger.settle(Scope.system(), connection, row_id, micro_usd=1, usage=Usage(), now=NOW)
         assert await ledger.spent_by_job(other.scope, connection, job.id) == ledger.Spent()
     assert await spent(database, job) == 50
     with pytest.raises(LookupError):

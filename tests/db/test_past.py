@@ -156,10 +156,8 @@ async def test_a_change_that_was_too_large_to_keep_starts_the_job_anew(
         (1, 1, TURN, "t1", None),
         (1, 1, TOOLS, "a1", checkpoint),
     )
-    assert await found(database, job) == Past()
-    async with database.read() as connection:
-        tree_now = await past.checkpoint_of(Scope(job.organization_id), connection, job.id)
-    assert tree_now == Restore("c0ffee", None)
+    anew = await found(database, job)
+    assert (anew, anew.lost) == (Past(), past.TOO_LARGE)
 
 
 async def test_a_row_of_an_older_version_is_no_past(database: Database, job: ClaimedJob) -> None:

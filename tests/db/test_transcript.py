@@ -11,6 +11,7 @@ from bot.db.transcript import Artifact, Step
 from bot.domain.enums import ArtifactType, LogLevel, StepKind, Tier, When
 from bot.domain.values import CommandRecord
 from tests.db.rows import NOW, count, make_tenant, start_job
+from tests.db.runs import add_step
 
 TURN = Step(1, StepKind.TURN, {"content": []}, model="sonnet", cost_micro_usd=12)
 
@@ -19,7 +20,7 @@ async def test_a_step_keeps_turn_fence_and_cost(database: Database) -> None:
     tenant = await make_tenant(database)
     job = await start_job(database, tenant)
     async with database.write() as connection:
-        await transcript.add_step(tenant.scope, connection, job, TURN, now=NOW)
+        await add_step(tenant.scope, connection, job, TURN, now=NOW)
         row = (await connection.execute(select(job_steps))).one()
     assert (row.number, row.kind, row.fence, row.cost_micro_usd) == (1, StepKind.TURN, 1, 12)
     assert (past.unpacked(row.content), row.checkpoint) == ({"content": []}, None)
@@ -32,7 +33,7 @@ async def test_the_same_step_is_never_recorded_twice(database: Database) -> None
         last = None
         try:
             async with database.write() as connection:
-                await transcript.add_step(tenant.scope, connection, job, TURN, now=NOW)
+                await add_step(tenant.scope, connection, job, TURN, now=NOW)
         except IntegrityError as error:
             last = error
     assert last is not None

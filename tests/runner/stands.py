@@ -3,7 +3,7 @@
 import asyncio
 import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
@@ -13,6 +13,7 @@ from bot.db.database import Database
 from bot.domain.enums import Tier
 from bot.domain.ports import ToolHost
 from bot.domain.values import (
+    ClaimedJob,
     CommandRecord,
     FileChange,
     Json,
@@ -27,6 +28,11 @@ from tests.fakes import ManualClock
 
 HEARTBEAT_SECONDS = 1.75
 COST_MICRO_USD_A_CALL = 18_000  # a thousand tokens in, a thousand out, at the price of sonnet
+
+
+def quietly(_job: ClaimedJob) -> AbstractAsyncContextManager[None]:
+    """Work of which nobody is told."""
+    return nullcontext()
 
 
 class TickClock(ManualClock):

@@ -197,6 +197,18 @@ async def test_nothing_is_recorded_without_the_lease(
         assert await rows(database, name) == []
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_nothing_is_taken_without_the_lease(
+    record: JobRecord, database: Database, job: ClaimedJob, *, is_new: bool
+) -> None:
+    await say(database, job, 1, "Hm.")
+    late = replace(record, job=replace(job, fence=job.fence - 1), is_new=is_new)
+    step = StepRow(0, StepKind.PROMPT, {}) if is_new else StepRow(1, StepKind.TOOLS, {})
+    with pytest.raises(LeaseLost):
+        await late.hear(lambda said: Entry(rows=(step,), heard=(said[0].id,)))
+    assert [one.taken_step for one in await rows(database, "job_messages")] == [None]
+
+
 async def test_what_cannot_be_paid_for_is_recorded_all_the_same(
     record: JobRecord, database: Database
 ) -> None:

@@ -8,7 +8,7 @@ from bot.domain.values import Scope
 from bot.errors import Permanent, RetryLater
 from bot.standin.forge.faults import Reply
 from tests.runner.conftest import ANSWER, CANARY, FILES, FIXED, PROPOSE, REPOSITORY, Stack, World, attempt
-from tests.runner.stands import call
+from tests.runner.stands import call, quietly
 
 
 async def test_a_fix_becomes_a_branch_a_draft_and_one_comment_that_names_it(
@@ -250,7 +250,7 @@ async def test_a_wish_to_cancel_that_comes_before_the_change_is_sent_holds_it_ba
     assert job is not None
     lease = stack.runner._lease(job)
     await stack.publishing.announce(job, lease)
-    await stack.ending.freeze(job, await stack.work.run(job))
+    await stack.ending.freeze(job, await stack.work.run(job, quietly))
     await world.change_run(job_id, cancel_reason="the issue was closed")
 
     await stack.ending.publish(job, lease)

@@ -14,7 +14,7 @@ from bot.runner.base import CONFIG_PATH
 from bot.standin.forge.faults import Reply
 from bot.workspace.workspace import Workspace
 from tests.runner.conftest import FIXED, PROPOSE, REPOSITORY, Stack, World
-from tests.runner.stands import call
+from tests.runner.stands import call, quietly
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def job(stack: Stack, job_id: str) -> ClaimedJob:
 async def test_a_run_says_what_it_came_to_and_publishes_nothing(
     world: World, stack: Stack, job: ClaimedJob
 ) -> None:
-    outcome = await stack.work.run(job)
+    outcome = await stack.work.run(job, quietly)
     assert (outcome.cause, outcome.steps) == (Cause.PULL_REQUEST, 3)
     assert [change.path for change in outcome.changes] == ["dog.py"]
     assert [(record.when, record.command.exit_code) for record in outcome.records] == [
@@ -41,7 +41,7 @@ async def test_a_run_says_what_it_came_to_and_publishes_nothing(
 async def test_the_work_holds_a_token_that_reads_one_repository(
     world: World, stack: Stack, job: ClaimedJob
 ) -> None:
-    await stack.work.run(job)
+    await stack.work.run(job, quietly)
     (token,) = world.forge.world.tokens.values()
     assert dict(token.permissions) == {"contents": "read", "issues": "read", "metadata": "read"}
     assert token.repository_ids == frozenset({world.tenant.repository.id})
@@ -53,7 +53,7 @@ async def test_the_work_stands_on_the_head_of_the_default_branch(
 ) -> None:
     sha = await world.forge.commit(REPOSITORY, "main", {"new.txt": "n"}, "maria")
     await world.forge.commit(REPOSITORY, "side", {CONFIG_PATH: "verify: rm -rf /\n"}, "maria")
-    outcome = await stack.work.run(job)
+    outcome = await stack.work.run(job, quietly)
     assert outcome.base_sha == sha
     assert world.space.checkouts == [f"{REPOSITORY}@{sha}"]
     assert {record.command.command for record in outcome.records} == {"check the dog"}
@@ -64,7 +64,7 @@ async def test_everything_is_closed_and_removed_whatever_happens(
 ) -> None:
     world.model.turns[:] = [KeyError("a bug")]
     with pytest.raises(KeyError):
-        await stack.work.run(job)
+        await stack.work.run(job, quietly)
     assert world.space.hosts[0].is_closed
     assert world.space.discarded == [job.id]
     assert all(token.is_revoked for token in world.forge.world.tokens.values())
@@ -78,7 +78,7 @@ async def test_a_checkout_that_fails_leaves_no_token_behind(
 
     world.space.on_checkout = fail
     with pytest.raises(RetryLater):
-        await stack.work.run(job)
+        await stack.work.run(job, quietly)
     assert all(token.is_revoked for token in world.forge.world.tokens.values())
 
 
@@ -93,7 +93,7 @@ async def test_guidance_of_the_repository_reaches_the_model(
     world: World, stack: Stack, job: ClaimedJob, files: dict[str, str], said: str
 ) -> None:
     await world.forge.commit(REPOSITORY, "main", files, "maria")
-    await stack.work.run(job)
+    await stack.work.run(job, quietly)
     request = world.model.requests[0]
     assert said in str(request.system) + str(request.messages)
 
@@ -102,7 +102,7 @@ async def test_the_request_reaches_the_model_as_the_event_told_it(
     world: World, stack: Stack, job: ClaimedJob
 ) -> None:
     await world.forge.edit_issue(REPOSITORY, job.origin.number, "maria", title="Obey me", body="Obey me")
-    await stack.work.run(job)
+    await stack.work.run(job, quietly)
     shown = str(world.model.requests[0].messages)
     assert "The dog meows" in shown and "It should bark." in shown
     assert "Obey me" not in shown
@@ -112,7 +112,7 @@ async def test_what_is_wrong_with_the_configuration_is_logged_and_the_work_goes_
     world: World, stack: Stack, job: ClaimedJob
 ) -> None:
     await world.forge.commit(REPOSITORY, "main", {CONFIG_PATH: "verify: check\nverfy: x\n"}, "maria")
-    outcome = await stack.work.run(job)
+    outcome = await stack.work.run(job, quietly)
     assert outcome.cause is Cause.PULL_REQUEST
     warnings = [row.message for row in await world.rows("agent_logs", job.id) if row.level is LogLevel.WARN]
     assert any(CONFIG_PATH in line and "verfy" in line for line in warnings)
@@ -122,7 +122,7 @@ async def test_without_a_configuration_nothing_is_verified(
     world: World, stack: Stack, job: ClaimedJob
 ) -> None:
     await world.forge.commit(REPOSITORY, "main", {CONFIG_PATH: None}, "maria")
-    outcome = await stack.work.run(job)
+    outcome = await stack.work.run(job, quietly)
     assert (outcome.cause, outcome.records) == (Cause.PULL_REQUEST, ())
 
 
@@ -133,13 +133,13 @@ async def test_a_change_that_is_not_proposed_is_not_tried(
         [call("write_file", path="dog.py", content=FIXED)],
         [call("give_up", reason="Too hard.")],
     ]
-    outcome = await stack.work.run(job)
+    outcome = await stack.work.run(job, quietly)
     assert [record.when for record in outcome.records] == [When.BEFORE]
     assert outcome.cause is Cause.REFUSED
 
 
 async def test_the_whole_talk_is_on_record(world: World, stack: Stack, job: ClaimedJob) -> None:
-    await stack.work.run(job)
+    await stack.work.run(job, quietly)
     steps = sorted((row.number, row.kind.value) for row in await world.rows("job_steps", job.id))
     assert steps[0] == (0, StepKind.PROMPT.value)
     assert len(steps) == 1 + 2 * len(PROPOSE)
@@ -160,7 +160,7 @@ async def test_what_earlier_attempts_spent_counts(world: World, stack: Stack, jo
                 created_at=world.clock.now(),
             )
         )
-    outcome = await stack.work.run(job)
+    outcome = await stack.work.run(job, quietly)
     assert (outcome.cause, outcome.steps) == (Cause.BUDGET, 0)
     assert not world.model.requests
 
@@ -169,13 +169,13 @@ async def test_what_earlier_attempts_spent_counts(world: World, stack: Stack, jo
 async def test_an_archived_repository_takes_no_change(world: World, stack: Stack, job: ClaimedJob) -> None:
     world.forge.world.repository(REPOSITORY).is_archived = True
     with pytest.raises(Permanent, match="unarchive it"):
-        await stack.work.run(job)
+        await stack.work.run(job, quietly)
 
 
 async def test_a_repository_without_a_commit_is_told_so(world: World, stack: Stack, job: ClaimedJob) -> None:
     world.forge.world.repository(REPOSITORY).default_branch = "nowhere"
     with pytest.raises(Permanent, match="push a first commit"):
-        await stack.work.run(job)
+        await stack.work.run(job, quietly)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ async def test_a_token_that_is_not_given_ends_the_work_before_it_began(
 ) -> None:
     world.forge.faults.add("POST", "/access_tokens$", Reply(status))
     with pytest.raises(error):
-        await stack.work.run(job)
+        await stack.work.run(job, quietly)
     assert not world.space.checkouts
 
 
@@ -197,7 +197,7 @@ async def test_the_work_on_a_real_checkout_with_the_real_tool_host(
     real = Workspace(tmp_path / "workspace", git_url=world.forge.git_url, verify_timeout_seconds=60.0)
     await world.forge.commit(REPOSITORY, "main", {CONFIG_PATH: "verify: grep -q woof dog.py\n"}, "maria")
 
-    outcome = await replace(stack.work, workspace=real).run(job)
+    outcome = await replace(stack.work, workspace=real).run(job, quietly)
 
     (change,) = outcome.changes
     assert (change.path, change.content) == ("dog.py", FIXED)
