@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
-import pytest
-
 from bot.agents.prompt import build
 from bot.domain.effects import Stop
 from bot.domain.past import Past
 from bot.standin.model.server import ModelServer
 from tests.agents.rig import DELIMITER, REQUEST, MemoryRecord, Rig, call, definition, say, turn
 from tests.agents.test_loop import play
-from tests.agents.test_resume import Killed, Knife, flat
+from tests.agents.test_resume import Knife, flat, killed, recorded
 
 GIVE_UP = turn(call("give_up", reason="No."))
 
@@ -20,19 +18,13 @@ async def test_a_job_behind_a_full_window_makes_room_and_goes_on_with_the_same_b
 ) -> None:
     play(server, turn(say("word " * 400_000), call("give_up", reason="No.")), GIVE_UP, GIVE_UP)
     await rig.run()
-    ended = rig.record.segment()
-    assert ended is not None
+    ended = recorded(rig)
     rig.past, rig.record = Past(earlier=(ended,)), MemoryRecord()
     rig.prompt = replace(build(definition(), REQUEST, delimiter=DELIMITER), message="Again. " + "x" * 9_000)
-    rig.record.cut = Knife(4)
-    with pytest.raises(Killed):
-        await rig.run()
+    own = await killed(rig, Knife(4))
     assert rig.record.content("prompt", 0)["edits"]
-    own = rig.record.segment()
-    assert own is not None
     rig.past, sent = Past(earlier=(ended,), own=replace(own, steps=())), len(server.requests)
     del rig.record.rows[1:]
-    rig.record.cut = lambda _name: None
     assert (await rig.run()).stop is Stop.GAVE_UP
     first, second = (flat(request["body"]) for request in server.requests[sent - 1 :])
     assert first == second

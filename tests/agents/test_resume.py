@@ -1,6 +1,7 @@
 """Killed anywhere, a job goes on: the same end, each recorded turn asked for once, the same bytes sent."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from bot.agents.prompt import build
 from bot.domain.budget import Spent
 from bot.domain.effects import LoopResult, Stop
-from bot.domain.past import ChangedFile, Past, Restore
+from bot.domain.past import ChangedFile, Past, Restore, Segment
 from bot.domain.values import Json, Said
 from bot.standin.model.server import ModelServer
 from tests.agents.rig import DELIMITER, REQUEST, DictToolHost, MemoryRecord, Rig, call, definition, say, turn
@@ -98,6 +99,21 @@ async def killed_once(rig: Rig, at: int | None) -> tuple[LoopResult, int]:
         return await rig.run(), knife.calls
 
 
+async def killed(rig: Rig, cut: Callable[[str], None]) -> Segment:
+    """Run until *cut*, which the record calls around each write, kills; gives what is recorded by then."""
+    rig.record.cut = cut
+    with pytest.raises(Killed):
+        await rig.run()
+    rig.record.cut = lambda _name: None
+    return recorded(rig)
+
+
+def recorded(rig: Rig) -> Segment:
+    segment = rig.record.segment()
+    assert segment is not None
+    return segment
+
+
 def shape(result: LoopResult) -> Any:
     return replace(result, cost_usd=0.0)
 
@@ -150,13 +166,9 @@ async def test_a_turn_without_its_answer_is_acted_on_and_not_asked_for_again(
             raise Killed
 
     rig.tools = DictToolHost(FILES)
-    rig.record.cut = die
-    with pytest.raises(Killed):
-        await rig.run()
+    rig.past = Past(own=await killed(rig, die))
     assert rig.record.kinds[-1] == ("turn", 2)
     rig.tools = restored(rig.record)
-    rig.record.cut = lambda _name: None
-    rig.past = Past(own=rig.record.segment())
     assert (await rig.run()).stop is Stop.FINISHED
     assert [record["turn"] for record in server.requests].count(1) == 1
     assert [name for name, _ in rig.tools.calls][:2] == ["edit_file", "write_file"]
@@ -170,16 +182,10 @@ async def test_the_recorded_prompt_counts_and_not_the_one_that_is_rendered_now(
     first = server.requests[0]["body"]
     server.requests.clear()
     rig.prompt = build(definition(), REQUEST, delimiter="another-delimiter-0123")
-    rig.past = Past(own=replace(_segment(rig), steps=()))
+    rig.past = Past(own=replace(recorded(rig), steps=()))
     rig.record = MemoryRecord()
     await rig.run()
     assert server.requests[0]["body"] == first
-
-
-def _segment(rig: Rig) -> Any:
-    segment = rig.record.segment()
-    assert segment is not None
-    return segment
 
 
 @pytest.mark.parametrize(
@@ -214,12 +220,8 @@ async def test_what_was_said_between_two_attempts_reaches_the_next_call(
             raise Killed
 
     rig.tools = DictToolHost(FILES)
-    rig.record.cut = die
-    with pytest.raises(Killed):
-        await rig.run()
-    rig.record.cut = lambda _name: None
+    rig.past = Past(own=await killed(rig, die))
     rig.record.said = [Said("s1", "maria", "Please keep it short.")]
-    rig.past = Past(own=rig.record.segment())
     await rig.run()
     assert "Please keep it short." in server.requests[1]["body"]["messages"][-1]["content"][-1]["text"]
     assert rig.record.heard == {"s1": 1}
@@ -227,12 +229,8 @@ async def test_what_was_said_between_two_attempts_reaches_the_next_call(
 
 async def test_what_repeats_over_two_attempts_is_seen(rig: Rig, server: ModelServer) -> None:
     play(server, turn(READ), repeat=True)
-    rig.record.cut = Knife(14)
-    with pytest.raises(Killed):
-        await rig.run()
+    rig.past = Past(own=await killed(rig, Knife(14)))
     assert rig.record.kinds[-1] == ("tools", 3)
-    rig.record.cut = lambda _name: None
-    rig.past = Past(own=rig.record.segment())
     result = await rig.run()
     assert (result.stop, result.steps) == (Stop.STUCK, 5)
 
@@ -240,12 +238,7 @@ async def test_what_repeats_over_two_attempts_is_seen(rig: Rig, server: ModelSer
 async def test_the_time_that_earlier_attempts_worked_counts(rig: Rig, server: ModelServer) -> None:
     play(server, *[turn(call("read_file", path="calc.py", offset_line=n)) for n in range(1, 99)])
     rig.model.before = lambda: rig.clock.advance(500)
-    knife = Knife(9)
-    rig.record.cut = knife
-    with pytest.raises(Killed):
-        await rig.run()
-    rig.record.cut = lambda _name: None
-    rig.past = Past(own=rig.record.segment())
+    rig.past = Past(own=await killed(rig, Knife(9)))
     rig.clock.advance(100_000)
     result = await rig.run()
     assert (result.stop, result.steps) == (Stop.DEADLINE, 4)
@@ -263,8 +256,7 @@ async def test_the_tokens_of_earlier_attempts_count_where_a_model_has_no_price(
 async def test_an_ended_job_is_continued_with_its_whole_conversation(rig: Rig, server: ModelServer) -> None:
     play(server, *SESSION, *SESSION[3:4])
     await killed_once(rig, None)
-    ended, last = rig.record.segment(), flat(server.requests[-1]["body"])
-    assert ended is not None
+    ended, last = recorded(rig), flat(server.requests[-1]["body"])
     tree = tuple(ChangedFile(change.path, change.content) for change in rig.record.tree())
     rig.past = Past(earlier=(ended,), restore=Restore("c0ffee", tree))
     rig.record, rig.judge = MemoryRecord(), None
@@ -281,17 +273,12 @@ async def test_an_ended_job_is_continued_with_its_whole_conversation(rig: Rig, s
 async def test_a_continued_job_that_was_killed_goes_on_too(rig: Rig, server: ModelServer) -> None:
     play(server, *SESSION, turn(READ), *SESSION[3:4])
     await killed_once(rig, None)
-    ended = rig.record.segment()
-    assert ended is not None
+    ended = recorded(rig)
     rig.past, rig.record, rig.judge = Past(earlier=(ended,)), MemoryRecord(), None
     rig.prompt = replace(build(definition(), REQUEST, delimiter=DELIMITER), message="And the docs.")
     rig.tools.files["other.py"] = "x = 1\n"
-    rig.record.cut = Knife(5)
-    with pytest.raises(Killed):
-        await rig.run()
+    rig.past = Past(earlier=(ended,), own=await killed(rig, Knife(5)))
     assert rig.record.kinds == [("prompt", 0), ("turn", 1)]
-    rig.record.cut = lambda _name: None
-    rig.past = Past(earlier=(ended,), own=rig.record.segment())
     assert (await rig.run()).stop is Stop.FINISHED
     assert [record["turn"] for record in server.requests[6:]] == [6, 7]
 
@@ -300,11 +287,8 @@ async def test_calls_that_a_cancelled_job_left_open_are_answered_for_the_next(
     rig: Rig, server: ModelServer
 ) -> None:
     play(server, turn(READ), turn(call("give_up", reason="No.")))
-    rig.record.cut = Knife(5)
-    with pytest.raises(Killed):
-        await rig.run()
-    open_turn = rig.record.segment()
-    assert open_turn is not None and open_turn.steps[-1].answer is None
+    open_turn = await killed(rig, Knife(5))
+    assert open_turn.steps[-1].answer is None
     rig.past, rig.record = Past(earlier=(open_turn,)), MemoryRecord()
     assert (await rig.run()).stop is Stop.GAVE_UP
 
@@ -314,9 +298,8 @@ async def test_step_zero_names_what_it_stands_behind_and_keeps_the_tree(
 ) -> None:
     play(server, turn(call("give_up", reason="No.")), turn(call("give_up", reason="No.")))
     await rig.run()
-    ended = rig.record.segment()
-    assert ended is not None and ended.prompt["continued"] == []
-    ended = replace(ended, job_id="j1")
+    ended = replace(recorded(rig), job_id="j1")
+    assert ended.prompt["continued"] == []
     rig.past, rig.record = Past(earlier=(ended,), restore=Restore("c0ffee")), MemoryRecord()
     await rig.run()
     assert rig.record.content("prompt", 0)["continued"] == [ended.reference()]
