@@ -155,7 +155,7 @@ class Asking:
             raise
         cost = prices.cost_micro_usd(self.info, reply.usage)
         self.account = self.account.settle(need.micro_usd, cost)
-        self.tokens += _total(reply.usage)
+        self.tokens += reply.usage.total_tokens
         return Asked(reply, Bill(reservation_id, reply.usage, cost))
 
     async def _back_off(self, attempt: int, error: RetryLater, step: int) -> None:
@@ -177,8 +177,3 @@ class Asking:
 def spent_usd(account: Account) -> float:
     """Dollars of all attempts: settled calls, and those that were cut at their maximum."""
     return budget.usd(account.spent_micro_usd)
-
-
-def _total(usage: Usage) -> int:
-    """All tokens of one call."""
-    return usage.input_tokens + usage.cache_write_tokens + usage.cache_read_tokens + usage.output_tokens

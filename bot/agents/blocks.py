@@ -49,12 +49,12 @@ def fit(content: list[Json]) -> list[Json]:
 
 def _bounded(call: Json) -> Json:
     """The call, or the same without its arguments when these are too large to keep."""
-    size = len(orjson.dumps(call["input"]))
-    if size <= MAX_ARGUMENTS_BYTES:
+    length = size(call["input"])
+    if length <= MAX_ARGUMENTS_BYTES:
         return call
     return {
         **call,
-        "input": {"too_large": f"{size} bytes of arguments; at most {MAX_ARGUMENTS_BYTES} are taken"},
+        "input": {"too_large": f"{length} bytes of arguments; at most {MAX_ARGUMENTS_BYTES} are taken"},
     }
 
 

@@ -9,7 +9,7 @@ from bot.agents.deadline import Deadline
 from bot.agents.effects import Effects
 from bot.agents.ports import LoopEvent, LoopEventKind, call_event
 from bot.agents.registry import Definition
-from bot.agents.tools import CATALOG
+from bot.agents.tools import CATALOG, EFFECT_NAMES
 from bot.domain.ports import Tools
 from bot.domain.values import FileChange, Json, ToolResult
 
@@ -47,18 +47,18 @@ class Hands:
         wrong = [self._problem(call, position) for position, call in enumerate(calls)]
         answers = [ToolResult(words or "", is_error=True) for words in wrong]
         fit = [position for position, words in enumerate(wrong) if words is None]
-        tools = [position for position in fit if not CATALOG[calls[position]["name"]].is_effect]
-        for position in tools:
+        names = {position: calls[position]["name"] for position in fit}
+        for position in (one for one in fit if names[one] not in EFFECT_NAMES):
             answers[position] = await self._run_tool(calls[position])
+        is_changed = not CHANGING.isdisjoint(names.values())
         # What the effects count is not asked for twice: nothing changes a file between here and the record.
-        changes = await self._changes({calls[position]["name"] for position in fit})
-        for position in (one for one in fit if one not in set(tools)):
-            name, given = calls[position]["name"], calls[position]["input"]
-            answers[position] = self.effects.apply(name, given, has_changes=bool(changes))
+        is_asked = is_changed or "propose_change" in names.values()
+        changes = await self.tools.changes() if is_asked else None
+        for position in (one for one in fit if names[one] in EFFECT_NAMES):
+            given = calls[position]["input"]
+            answers[position] = self.effects.apply(names[position], given, has_changes=bool(changes))
         self._tell(step, calls, wrong, answers)
-        return Done(
-            self._bounded(calls, answers), len(fit), changes if self._changes_files(calls, fit) else None
-        )
+        return Done(self._bounded(calls, answers), len(fit), changes if is_changed else None)
 
     def _problem(self, call: Json, position: int) -> str | None:
         """Why a call cannot be run at all: one too many, no such tool for this agent, or unfit arguments."""
@@ -76,16 +76,6 @@ class Hands:
         if seconds <= 0:
             return ToolResult(nudges.OUT_OF_TIME, is_error=True)
         return await self.tools.call(call["name"], call["input"], timeout_seconds=seconds)
-
-    async def _changes(self, names: set[str]) -> Sequence[FileChange] | None:
-        """The change so far, where the turn may have made it another one, or an effect asks for it."""
-        is_asked = bool(names & CHANGING) or "propose_change" in names
-        return await self.tools.changes() if is_asked else None
-
-    @staticmethod
-    def _changes_files(calls: list[Json], fit: list[int]) -> bool:
-        """Whether one of the calls that were run may have changed a file."""
-        return any(calls[position]["name"] in CHANGING for position in fit)
 
     def _tell(self, step: int, calls: list[Json], wrong: list[str | None], answers: list[ToolResult]) -> None:
         """Note each call for the log, in their order."""

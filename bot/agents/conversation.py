@@ -127,9 +127,8 @@ class Conversation:
         if end not in self._marks:
             self._marks.append(end)
         # A server that bills nothing tells nothing about the length either.
-        billed = usage.input_tokens + usage.cache_write_tokens + usage.cache_read_tokens
-        if billed:
-            self._billed_tokens = billed
+        if usage.prompt_tokens:
+            self._billed_tokens = usage.prompt_tokens
             last = len(self.messages) - 1
             self._billed = (last, len(self.messages[last]["content"]))
 

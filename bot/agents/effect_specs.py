@@ -47,7 +47,6 @@ EFFECTS = (
             title=string("Imperative, one line, below 70 characters", MAX_TITLE_CHARS, min_chars=1),
             body=string("Markdown for the reviewers", MAX_BODY_CHARS, min_chars=1),
         ),
-        is_effect=True,
     ),
     spec(
         "post_analysis",
@@ -55,7 +54,6 @@ EFFECTS = (
         is nothing to change, or when the right change is not yours to make. Calling it again replaces the
         earlier text.""",
         object_of("text", text=string("Markdown for the person who asked", MAX_BODY_CHARS, min_chars=1)),
-        is_effect=True,
     ),
     spec(
         "submit_review",
@@ -69,7 +67,6 @@ EFFECTS = (
                 "The findings, the most severe first; empty when there are none", _FINDING, MAX_FINDINGS
             ),
         ),
-        is_effect=True,
     ),
     spec(
         "set_labels",
@@ -83,7 +80,6 @@ EFFECTS = (
                 min_items=1,
             ),
         ),
-        is_effect=True,
     ),
     spec(
         "suggest_duplicate",
@@ -94,7 +90,6 @@ EFFECTS = (
             number=integer("The number of the other issue", 1, 1_000_000_000),
             reason=string("What makes them the same", MAX_SUMMARY_CHARS, min_chars=1),
         ),
-        is_effect=True,
     ),
     spec(
         "ask_question",
@@ -104,7 +99,6 @@ EFFECTS = (
             "question",
             question=string("One question, and what its answer decides", MAX_QUESTION_CHARS, min_chars=1),
         ),
-        is_effect=True,
     ),
     spec(
         "finish",
@@ -112,12 +106,10 @@ EFFECTS = (
         object_of(
             "summary", summary=string("One or two sentences on the outcome", MAX_SUMMARY_CHARS, min_chars=1)
         ),
-        is_effect=True,
     ),
     spec(
         "give_up",
         "End the work without a result when you cannot do it. Say what you tried and what is missing.",
         object_of("reason", reason=string("What stood in the way", MAX_SUMMARY_CHARS, min_chars=1)),
-        is_effect=True,
     ),
 )

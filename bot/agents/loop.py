@@ -78,8 +78,7 @@ async def run(  # noqa: PLR0913 (everything outside comes in by name)
     price_step = info.price.long_prompt_tokens if info.price else None
     room = context.Room(info.context_tokens - asking.max_tokens, price_step)
     hands = Hands(definition, tools, found.effects, deadline, record.note, room.turn_chars)
-    own_prompt = Prompt.from_json(past.own.prompt) if past and past.own else prompt
-    loop = _Loop(own_prompt, record, asking, hands, room, judge or Accepting(), found)
+    loop = _Loop(prompt, record, asking, hands, room, judge or Accepting(), found)
     return await loop.go()
 
 
@@ -122,8 +121,9 @@ class _Loop:
             await self._hear(StepRow(at.step, StepKind.TOOLS, at.last), is_new=False)
             return
         content = at.last or await opening(at, self.prompt, self.asking.info, self.room, self.hands.tools)
-        changes = await self.hands.tools.changes() if at.is_begun or at.is_continuing else None
-        await self._hear(StepRow(0, StepKind.PROMPT, content, changes), is_new=not at.is_begun)
+        is_new = at.last is None
+        changes = await self.hands.tools.changes() if at.is_continuing or not is_new else None
+        await self._hear(StepRow(0, StepKind.PROMPT, content, changes), is_new=is_new)
 
     async def _ask(self) -> Json:
         """One answer of the model, paid and recorded before anything is done about it."""
@@ -254,7 +254,7 @@ class _Loop:
 
         def compose(waiting: Sequence[Said]) -> Entry:
             nonlocal said, need, end
-            block, heard = said_block(waiting, self.prompt.delimiter)
+            block, heard = said_block(waiting, self.at.talk.prompt.delimiter)
             try:
                 need = self.asking.need(self.at.talk.estimated_tokens(block))
             except Ended as limit:

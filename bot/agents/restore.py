@@ -10,7 +10,7 @@ from bot.agents.ending import Ended
 from bot.agents.progress import Progress
 from bot.agents.prompt import Prompt
 from bot.agents.steps import Counts
-from bot.agents.tools import CATALOG
+from bot.agents.tools import EFFECT_NAMES
 from bot.domain.past import Past, PastStep, Segment
 from bot.domain.ports import Tools
 from bot.domain.values import Json
@@ -25,7 +25,8 @@ class Restored:
 
     `pending` is a turn that was recorded and not answered: its calls are run first. `last` is the content of
     the last of our own rows: an answer, or the prompt. `end` is the one that was recorded with it.
-    `continued` names the other jobs' parts; `is_continuing`: the tree, too, may be other than the checkout.
+    `continued` names the other jobs' parts, for the step 0 of a job that begins; `is_continuing`: the tree,
+    too, may be other than the checkout.
     """
 
     talk: Conversation
@@ -37,7 +38,6 @@ class Restored:
     pending: Json | None = None
     last: Json | None = None
     end: Ended | None = None
-    is_begun: bool = False
     is_continuing: bool = False
     continued: list[Json] = field(default_factory=list)
 
@@ -50,9 +50,8 @@ def restore(prompt: Prompt, past: Past, effects: Effects) -> Restored:
         _begun(prompt, past),
         effects,
         last=own.prompt if own else None,
-        is_begun=own is not None,
         is_continuing=bool(past.earlier) or past.restore is not None,
-        continued=[segment.reference() for segment in past.earlier],
+        continued=[] if own else [segment.reference() for segment in past.earlier],
     )
     for step in own.steps if own else ():
         _go_on(found, step)
@@ -133,8 +132,7 @@ def _take_effects(effects: Effects, content: list[Json], answer: Json) -> None:
         if block["type"] == "tool_result" and not block.get("is_error")
     }
     for call in blocks.calls_of(content):
-        spec = CATALOG.get(call["name"])
-        if call["id"] in taken and spec is not None and spec.is_effect:
+        if call["id"] in taken and call["name"] in EFFECT_NAMES:
             effects.apply(call["name"], call["input"], has_changes=True)
     if answer["isReopened"]:
         effects.reopen()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from bot.domain.values import Json
 
@@ -17,7 +16,6 @@ class ToolSpec:
     name: str
     description: str
     input_schema: Json
-    is_effect: bool = False
 
     def to_json(self) -> Json:
         """As the Messages API takes it."""
@@ -65,9 +63,9 @@ def object_of(*required: str, **properties: Json) -> Json:
     }
 
 
-def spec(name: str, description: str, schema: Json, **extra: Any) -> ToolSpec:
+def spec(name: str, description: str, schema: Json) -> ToolSpec:
     """A specification whose description may be written over several lines."""
-    return ToolSpec(name, " ".join(description.split()), schema, **extra)
+    return ToolSpec(name, " ".join(description.split()), schema)
 
 
 PATH = string("Path from the repository's root, such as src/app.py", MAX_PATH_CHARS, min_chars=1)

@@ -162,8 +162,7 @@ def cost_micro_usd(info: ModelInfo, usage: Usage) -> int:
         + usage.cache_read_tokens * price.cache_read
         + usage.output_tokens * price.output
     )
-    prompt = usage.input_tokens + usage.cache_write_tokens + usage.cache_read_tokens
-    return _round_up(pico * _factor(price, prompt))
+    return _round_up(pico * _factor(price, usage.prompt_tokens))
 
 
 def worst_cost_micro_usd(info: ModelInfo, request_input_tokens: int, max_tokens: int) -> int:
