@@ -1,6 +1,7 @@
 """From the request to the end, against the real SDK and a server that refuses what Anthropic refuses."""
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -19,8 +20,8 @@ FINISH = call("finish", summary="Fixed.")
 FIX = [turn(READ, call("search_code", pattern="divide")), turn(EDIT), turn(PROPOSE, FINISH)]
 
 
-def play(server: ModelServer, *turns: Json, **script: Any) -> None:
-    server.play({"scripts": [{"name": "test", "turns": list(turns), **script}]})
+def play(server: ModelServer, *turns: Json, faults: Sequence[Json] = (), **script: Any) -> None:
+    server.play({"scripts": [{"name": "test", "turns": list(turns), **script}], "faults": list(faults)})
 
 
 def without_marks(blocks: Any) -> Any:

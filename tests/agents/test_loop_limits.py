@@ -11,7 +11,6 @@ from bot.agents.registry import Limits
 from bot.domain.budget import Spent
 from bot.domain.effects import Stop
 from bot.domain.enums import Cause
-from bot.domain.values import Json
 from bot.errors import OutcomeUnknown, Permanent, RateLimited, RetryLater
 from bot.standin.model.server import ModelServer
 from tests.agents.rig import DELIMITER, REQUEST, MemoryRecord, Rig, call, definition, say, turn
@@ -27,10 +26,6 @@ def endless(server: ModelServer, **extra: Any) -> None:
         for n in range(1, 99)
     ]
     play(server, *turns)
-
-
-def faulty(server: ModelServer, *faults: Json) -> None:
-    server.play({"scripts": [{"turns": FIX}], "faults": list(faults)})
 
 
 def test_the_defaults_are_three_dollars_thirty_minutes_and_fifty_steps() -> None:
@@ -115,7 +110,7 @@ async def test_no_call_gets_more_time_than_the_job_has_left(rig: Rig, server: Mo
 async def test_a_call_that_the_deadline_cuts_ends_the_job_and_counts_in_full(
     rig: Rig, server: ModelServer
 ) -> None:
-    faulty(server, {"kind": "drop"})
+    play(server, *FIX, faults=[{"kind": "drop"}])
     rig.model.before = lambda: rig.clock.advance(2_000)
     result = await rig.run()
     assert (result.stop, rig.record.open_rows) == (Stop.DEADLINE, {"row0"})
@@ -142,7 +137,7 @@ async def test_a_model_without_a_price_runs_under_a_token_cap(rig: Rig, server: 
 async def test_cut_answers_use_up_the_tokens_of_a_model_without_a_price(
     rig: Rig, server: ModelServer
 ) -> None:
-    faulty(server, {"kind": "drop", "times": 2})
+    play(server, *FIX, faults=[{"kind": "drop", "times": 2}])
     rig.model_name = "claude-opus-4-8"
     result = await rig.run(tokens=50_000)
     assert (result.stop, result.steps, len(server.requests)) == (Stop.COST, 0, 2)
@@ -151,7 +146,7 @@ async def test_cut_answers_use_up_the_tokens_of_a_model_without_a_price(
 async def test_a_busy_model_is_asked_again_with_a_new_reservation_each_time(
     rig: Rig, server: ModelServer
 ) -> None:
-    faulty(server, {**BUSY, "times": 2})
+    play(server, *FIX, faults=[{**BUSY, "times": 2}])
     result = await rig.run()
     assert (result.stop, result.steps, len(rig.record.reserved)) == (Stop.FINISHED, 3, 5)
     assert rig.clock.slept == [2.0, 4.0]
@@ -159,14 +154,14 @@ async def test_a_busy_model_is_asked_again_with_a_new_reservation_each_time(
 
 
 async def test_an_answer_that_said_busy_costs_nothing(rig: Rig, server: ModelServer) -> None:
-    faulty(server, BUSY)
+    play(server, *FIX, faults=[BUSY])
     await rig.run()
     assert rig.record.settled["row0"] == 0
 
 
 @pytest.mark.parametrize("kind", ["drop", "truncate", "nonsense"])
 async def test_an_answer_that_was_cut_stays_reserved(rig: Rig, server: ModelServer, kind: str) -> None:
-    faulty(server, {"kind": kind})
+    play(server, *FIX, faults=[{"kind": kind}])
     result = await rig.run()
     assert (result.stop, rig.record.open_rows) == (Stop.FINISHED, {"row0"})
     everything = rig.record.reserved["row0"] + sum(rig.record.settled.values())
@@ -174,20 +169,20 @@ async def test_an_answer_that_was_cut_stays_reserved(rig: Rig, server: ModelServ
 
 
 async def test_cut_answers_use_up_the_budget(rig: Rig, server: ModelServer) -> None:
-    faulty(server, {"kind": "drop", "times": 9})
+    play(server, *FIX, faults=[{"kind": "drop", "times": 9}])
     result = await rig.run(cost_usd=0.5)
     assert (result.stop, result.steps) == (Stop.COST, 0)
     assert result.cost_usd <= 0.5
 
 
 async def test_the_servers_own_wait_is_obeyed(rig: Rig, server: ModelServer) -> None:
-    faulty(server, {**BUSY, "status": 429, "retry_after": 17})
+    play(server, *FIX, faults=[{**BUSY, "status": 429, "retry_after": 17}])
     await rig.run()
     assert rig.clock.slept == [17.0]
 
 
 async def test_three_retries_are_the_most(rig: Rig, server: ModelServer) -> None:
-    faulty(server, {**BUSY, "times": 99})
+    play(server, *FIX, faults=[{**BUSY, "times": 99}])
     with pytest.raises(RateLimited) as caught:
         await rig.run()
     assert caught.value.cause is Cause.MODEL_ERROR
@@ -195,21 +190,25 @@ async def test_three_retries_are_the_most(rig: Rig, server: ModelServer) -> None
 
 
 async def test_a_wait_beyond_the_deadline_is_handed_on_at_once(rig: Rig, server: ModelServer) -> None:
-    faulty(server, {**BUSY, "retry_after": 200})
+    play(server, *FIX, faults=[{**BUSY, "retry_after": 200}])
     with pytest.raises(RetryLater):
         await rig.run(seconds=100)
     assert rig.clock.slept == []
 
 
 async def test_a_refused_key_is_not_tried_twice_and_costs_nothing(rig: Rig, server: ModelServer) -> None:
-    faulty(server, {"kind": "status", "status": 401, "type": "authentication_error", "message": "invalid"})
+    play(
+        server,
+        *FIX,
+        faults=[{"kind": "status", "status": 401, "type": "authentication_error", "message": "invalid"}],
+    )
     with pytest.raises(Permanent):
         await rig.run()
     assert (len(server.requests), rig.record.settled) == (1, {"row0": 0})
 
 
 async def test_an_interrupted_call_stays_reserved(rig: Rig, server: ModelServer) -> None:
-    faulty(server, {"kind": "hang"})
+    play(server, *FIX, faults=[{"kind": "hang"}])
     asked = asyncio.Event()
     rig.model.before = asked.set
     task = asyncio.create_task(rig.run())
@@ -221,7 +220,7 @@ async def test_an_interrupted_call_stays_reserved(rig: Rig, server: ModelServer)
 
 
 async def test_an_endless_failure_to_answer_is_the_runners_to_judge(rig: Rig, server: ModelServer) -> None:
-    faulty(server, {"kind": "truncate", "times": 99})
+    play(server, *FIX, faults=[{"kind": "truncate", "times": 99}])
     with pytest.raises(OutcomeUnknown):
         await rig.run()
     assert len(server.requests) == 4

@@ -6,6 +6,7 @@ import pytest
 
 from bot.llm.client import AnthropicModel
 from bot.standin.model.server import ModelServer
+from tests.agents.conftest import server  # noqa: F401 (a fixture)
 from tests.chaos.kinds import BOOK
 from tests.publish.conftest import database_url, keys_are_parsed_once, templates  # noqa: F401 (fixtures)
 from tests.runner.conftest import World, clock, forge, world  # noqa: F401 (fixtures)
@@ -15,10 +16,10 @@ _KEY = "sk-ant-a-key-of-the-chaos-kit"
 
 @pytest.fixture
 async def model_server() -> AsyncIterator[ModelServer]:
-    server = ModelServer(BOOK, api_key=_KEY)
-    await server.start()
-    yield server
-    await server.stop()
+    playing = ModelServer(BOOK, api_key=_KEY)
+    await playing.start()
+    yield playing
+    await playing.stop()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ Loop, client and SDK are the real ones; the server is the stand-in. Each play th
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -18,9 +18,10 @@ from bot.errors import AccountRefused, RetryLater
 from bot.llm.client import AnthropicModel
 from bot.standin.model import sse
 from bot.standin.model.server import ModelServer
+from tests.agents.conftest import KEY
 from tests.agents.rig import Rig, WatchedModel, call, say, turn
+from tests.agents.test_loop import play
 
-KEY: Final = "sk-ant-canary-0123456789"
 FIXED: Final = "def divide(a, b):\n    return a / b\n"
 SESSION: Final = (
     turn(say("I look first."), call("read_file", path="calc.py"), call("search_code", pattern="divide")),
@@ -42,16 +43,6 @@ BURST_SECONDS: Final = 600.0
 DEADLINE_SECONDS: Final = 1_800.0
 MAX_ATTEMPTS: Final = 30
 MAX_BACKOFF_SECONDS: Final = 300.0
-GIVE_UP: Final = turn(call("give_up", reason="Enough."))
-Faulty = dict[str, Any]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    server = ModelServer({"scripts": []}, api_key=KEY)
-    await server.start()
-    yield server
-    await server.stop()
 
 
 @pytest.fixture
@@ -59,10 +50,6 @@ async def rig(server: ModelServer, dice: random.Random) -> AsyncIterator[Rig]:
     model = AnthropicModel(KEY, server.url, idle_timeout_seconds=0.05, max_ping_seconds=0.05)
     yield Rig(WatchedModel(model), jitter=dice.random)
     await model.close()
-
-
-def play(server: ModelServer, *turns: Json, faults: tuple[Faulty, ...] = (), **script: Any) -> None:
-    server.play({"scripts": [{"name": "play", "turns": list(turns), **script}], "faults": list(faults)})
 
 
 def is_done_once(rig: Rig, result: LoopResult) -> None:
@@ -90,7 +77,7 @@ async def attempts(rig: Rig, server: ModelServer, heal: Callable[[], bool]) -> L
 
 
 # ── R-21: it is away ─────────────────────────────────────────────────────────────────────────────
-AWAY: Final[dict[str, Faulty]] = {
+AWAY: Final[dict[str, Json]] = {
     "429": {"kind": "status", "status": 429, "type": "rate_limit_error", "retry_after": 7},
     "429 without a time": {"kind": "status", "status": 429, "type": "rate_limit_error"},
     "500": {"kind": "status", "status": 500, "type": "api_error"},
@@ -169,7 +156,7 @@ async def test_a_session_that_is_cut_after_any_event_runs_each_tool_once(
 
 
 # ── R-23: an error after 200, nothing but pings, silence ─────────────────────────────────────────
-SILENT: Final[dict[str, Faulty]] = {
+SILENT: Final[dict[str, Json]] = {
     "error event": {"kind": "error_event", "type": "overloaded_error", "message": "Overloaded"},
     "pings": {"kind": "pings", "every_seconds": 0.005, "seconds": 60},
     "stall": {"kind": "stall", "seconds": 120},
@@ -206,7 +193,7 @@ async def test_whatever_a_turn_stops_for_nothing_of_a_cut_call_is_run_and_the_lo
 ) -> None:
     index = dice.randrange(len(SESSION))
     inserted, stop = UNUSUAL[name]
-    faults: tuple[Faulty, ...] = ({"kind": "empty", "turn": index},) if name == "nothing" else ()
+    faults: tuple[Json, ...] = ({"kind": "empty", "turn": index},) if name == "nothing" else ()
     play(server, *SESSION[:index], *inserted, *SESSION[index:], faults=faults)
     result = await rig.run()
     assert result.stop is stop
@@ -256,7 +243,7 @@ async def test_calls_that_do_not_fit_are_explained_three_times_and_then_end_the_
     ids=["402", "429 with its code", "in the stream"],
 )
 async def test_an_account_without_money_is_asked_once_and_runs_nothing(
-    rig: Rig, server: ModelServer, dice: random.Random, fault: Faulty
+    rig: Rig, server: ModelServer, dice: random.Random, fault: Json
 ) -> None:
     index = dice.randrange(len(SESSION))
     play(server, *SESSION, faults=({**fault, "turn": index, "times": 100},))
