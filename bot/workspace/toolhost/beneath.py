@@ -136,6 +136,19 @@ class Tree:
             return None
         return self.read(parts)
 
+    def drop_empty(self, parts: tuple[str, ...]) -> None:
+        """Remove the directory at *parts* if nothing is in it, and then those above it in the same way.
+
+        Raises:
+            RefusedPath, Trouble: As `directory`.
+        """
+        for length in range(len(parts), 0, -1):
+            try:
+                with self.directory(parts[: length - 1]) as above_fd:
+                    os.rmdir(parts[length - 1], dir_fd=above_fd)
+            except (Missing, OSError):
+                return
+
     def check_shown(self, parts: tuple[str, ...]) -> None:
         """Let *parts* pass.
 

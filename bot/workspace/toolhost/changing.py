@@ -55,7 +55,7 @@ class Editor:
         self._keep(parts, (content, mode))
         with self._tree.directory(parts[:-1]) as directory_fd:
             os.unlink(parts[-1], dir_fd=directory_fd)
-        self._drop_empty_directories(parts[:-1])
+        self._tree.drop_empty(parts[:-1])
         return f"Deleted {path}."
 
     def git_diff(self, skip: int = 0) -> str:
@@ -100,8 +100,8 @@ class Editor:
         self._originals.keep(path, content, mode)
 
     def _mode_of_original(self, parts: tuple[str, ...]) -> int:
-        path = "/".join(parts)
-        return next((original.mode for original in self._originals if original.path == path), _NEW_FILE_MODE)
+        original = self._originals.get("/".join(parts))
+        return original.mode if original else _NEW_FILE_MODE
 
     def _make_directories(self, parts: tuple[str, ...]) -> None:
         for length in range(len(parts)):
@@ -110,14 +110,6 @@ class Editor:
                     os.mkdir(parts[length], 0o755, dir_fd=directory_fd)
                 except FileExistsError:
                     continue
-
-    def _drop_empty_directories(self, parts: tuple[str, ...]) -> None:
-        for length in range(len(parts), 0, -1):
-            with self._tree.directory(parts[: length - 1]) as directory_fd:
-                try:
-                    os.rmdir(parts[length - 1], dir_fd=directory_fd)
-                except OSError:
-                    return
 
 
 def _check_no_environment(name: str) -> None:

@@ -6,7 +6,6 @@ in it again as the tools see it. Nothing of it ever comes back into the tree.
 
 import subprocess
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from bot.workspace.toolhost.beneath import Trouble
 from bot.workspace.toolhost.globs import Exclusion
 from bot.workspace.toolhost.likeness import Difference, Kind
 from bot.workspace.toolhost.places import Obstacle, Place
+from bot.workspace.toolhost.reply import Reply
 
 HEAD_CHARS = 4_000
 TAIL_CHARS = 8_000
@@ -28,15 +28,6 @@ KEPT_OUTPUTS = 8
 MAX_NAMES = 20
 
 _TROUBLES = (Obstacle, RefusedPath, Trouble, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model is told; the fields of `bot.domain.values.ToolResult`."""
-
-    text: str
-    is_error: bool = False
-    refused: bool = False
 
 
 class Commands:
@@ -53,15 +44,15 @@ class Commands:
         self.hides = Exclusion()
         """What is not in the copy, because the model must not see it."""
 
-    def run(self, command: str, timeout_seconds: float) -> Answer:
+    def run(self, command: str, timeout_seconds: float) -> Reply:
         """Run *command* on the job's copy, brought up to date with the tree first."""
         try:
             place, is_new = self._up_to_date()
         except (Obstacle, subprocess.SubprocessError) as error:
-            return Answer(f"The command was not run: {error}.", is_error=True)
+            return Reply(f"The command was not run: {error}.", is_error=True)
         record = sandboxed.run(self._launcher, self._job, place, command, timeout_seconds)
         if record["exit_code"] is None:
-            return Answer(f"The command was not run: {record['reason']}.", is_error=True)
+            return Reply(f"The command was not run: {record['reason']}.", is_error=True)
         self._count += 1
         # Masked whole: a piece that begins in the middle of a secret would not look like one.
         output = self._outputs[self._count] = masks.mask(record["output"])[0]
@@ -72,19 +63,19 @@ class Commands:
             lines.append(
                 "(The copy in which commands run had to be made anew; what was built there is gone.)"
             )
-        return Answer("\n".join(line for line in lines if line))
+        return Reply("\n".join(line for line in lines if line))
 
-    def read_output(self, run: int, offset: int = 0, limit: int = MAX_PIECE_CHARS) -> Answer:
+    def read_output(self, run: int, offset: int = 0, limit: int = MAX_PIECE_CHARS) -> Reply:
         """Characters of the output of command number *run*, from *offset*."""
         if run not in self._outputs:
             known = ", ".join(str(number) for number in self._outputs) or "none"
-            return Answer(f"The output of run {run} is not kept; kept are: {known}.", is_error=True)
+            return Reply(f"The output of run {run} is not kept; kept are: {known}.", is_error=True)
         output = self._outputs[run]
         first = min(max(offset, 0), len(output))
         piece = output[first : first + min(max(limit, 1), MAX_PIECE_CHARS)]
         last = first + len(piece)
         more = f"; go on with offset {last}" if last < len(output) else "; this is the end"
-        return Answer(f"[run {run}, characters {first} to {last} of {len(output)}{more}]\n{piece}")
+        return Reply(f"[run {run}, characters {first} to {last} of {len(output)}{more}]\n{piece}")
 
     def _up_to_date(self) -> tuple[Place, bool]:
         """The copy, and whether it was made just now."""
@@ -102,8 +93,7 @@ class Commands:
             place = places.fresh(self._job, root, at_base=False)
             if self.hides:
                 likeness.conceal(place, self.hides)
-            likeness.bring_back(self._job, place, self.hides)
-            self._new = self._new_names(likeness.differences(self._job, place, self.hides))
+            self._new = self._new_names(likeness.bring_back(self._job, place, self.hides))
         except (RefusedPath, Trouble, OSError) as error:
             raise Obstacle(f"no copy of the repository can be made ({error})") from None
         self._place = place

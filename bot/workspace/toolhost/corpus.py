@@ -9,7 +9,7 @@ import os
 import stat
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -129,7 +129,7 @@ class Corpus:
     def blocks(self, parts: Parts) -> Iterator[tuple[Block, range]]:
         """The blocks that hold files at or below *parts*, and which of their members those are."""
         for group in self._groups:
-            wanted = _below(group, parts)
+            wanted = below(group, parts)
             if wanted:
                 yield self._loaded(group), wanted
 
@@ -233,13 +233,13 @@ def _size(member: Member) -> int:
     return min(member.stamp[1], MAX_FILE_BYTES) + 64
 
 
-def _below(group: tuple[Member, ...], parts: Parts) -> range:
-    """Which members of *group* are *parts* or lie below it."""
+def below(members: Sequence[Member], parts: Parts) -> range:
+    """Which of *members*, in the order of their paths, are *parts* or lie below it."""
     if not parts:
-        return range(len(group))
+        return range(len(members))
     depth = len(parts)
-    first = bisect_left(group, parts, key=lambda member: member.parts)
-    last = bisect_right(group, parts, lo=first, key=lambda member: member.parts[:depth])
+    first = bisect_left(members, parts, key=lambda member: member.parts)
+    last = bisect_right(members, parts, lo=first, key=lambda member: member.parts[:depth])
     return range(first, last)
 
 
@@ -248,17 +248,16 @@ def _read(tree: Tree, members: tuple[Member, ...]) -> Block:
     starts: list[int] = []
     position = 0
     is_settled = True
-    for member, text, is_quiet in _texts(tree, members):
+    for text, is_quiet in _texts(tree, members):
         is_settled = is_settled and is_quiet
         starts.append(position)
         position += len(text)
         texts.append(text)
-        del member
     return Block(members, b"".join(texts), starts, is_settled)
 
 
-def _texts(tree: Tree, members: tuple[Member, ...]) -> Iterator[tuple[Member, bytes, bool]]:
-    """Each member with its text, ended by a line feed, and whether it is surely what the status says."""
+def _texts(tree: Tree, members: tuple[Member, ...]) -> Iterator[tuple[bytes, bool]]:
+    """The text of each member, ended by a line feed, and whether it is surely what the status says."""
     index = 0
     while index < len(members):
         above = members[index].parts[:-1]
@@ -270,7 +269,7 @@ def _texts(tree: Tree, members: tuple[Member, ...]) -> Iterator[tuple[Member, by
                 read = [_text(directory_fd, member) for member in members[index:end]]
         except (RefusedPath, Trouble):
             read = [(b"", False)] * (end - index)
-        yield from ((member, *one) for member, one in zip(members[index:end], read, strict=True))
+        yield from read
         index = end
 
 

@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from bot.domain.paths import RefusedPath
 from bot.workspace.sandbox import Launcher
 from bot.workspace.toolhost import verification
 from bot.workspace.toolhost.beneath import Trouble
-from bot.workspace.toolhost.commands import Answer, Commands
+from bot.workspace.toolhost.commands import Commands
 from bot.workspace.toolhost.globs import Exclusion
-from bot.workspace.toolhost.server import Tool, checked
+from bot.workspace.toolhost.reply import Reply
+from bot.workspace.toolhost.server import checked
 
 Request: TypeAlias = Mapping[str, Any]
 
@@ -68,7 +69,7 @@ class Errands:
 
     def _output(self, request: Request) -> dict[str, Any]:
         try:
-            arguments = checked(cast("Tool", self._commands.read_output), request["arguments"])
+            arguments = checked(self._commands.read_output, request["arguments"])
         except Trouble as error:
-            return asdict(Answer(str(error), is_error=True))
+            return asdict(Reply(str(error), is_error=True))
         return asdict(self._commands.read_output(**arguments))

@@ -6,7 +6,7 @@ from typing import Final
 
 from bot.domain.paths import split
 from bot.workspace.toolhost.beneath import MAX_FILE_BYTES, Tree, Trouble
-from bot.workspace.toolhost.corpus import Corpus, Member, Parts
+from bot.workspace.toolhost.corpus import Corpus, Member, Parts, below
 from bot.workspace.toolhost.globs import glob_pattern
 from bot.workspace.toolhost.patterns import compiled
 from bot.workspace.toolhost.reading import check_numbers, shown
@@ -68,13 +68,11 @@ class Finder:
             RefusedPath, Trouble: *parts* is neither a directory nor a text file that the tools may open.
         """
         members = self._corpus.refresh()
-        if not parts:
-            return members
-        depth = len(parts)
-        below = [member for member in members if member.parts[:depth] == parts]
-        if not below or below[0].parts == parts:
+        places = below(members, parts)
+        found = members[places.start : places.stop]
+        if not found or found[0].parts == parts:
             self._check_there(parts)
-        return below
+        return found
 
     def _check_there(self, parts: Parts) -> None:
         try:

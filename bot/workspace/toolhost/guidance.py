@@ -69,8 +69,7 @@ class Guidance:
 
     def _base_text(self, parts: tuple[str, ...]) -> str:
         """A file as it was checked out, whatever was done to it since; empty when it was not there."""
-        path = "/".join(parts)
-        known = next((original for original in self._originals if original.path == path), None)
+        known = self._originals.get("/".join(parts))
         try:
             content = self._tree.read(parts)[0] if known is None else known.content
             return decoded(content or b"").strip()

@@ -4,6 +4,7 @@ The groups of a pattern are the names that it may find; a match has one at most.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 _MODIFIERS: Final = (
@@ -82,6 +83,16 @@ CODE_SUFFIXES: Final = frozenset(_BY_SUFFIX) - _NOT_CALLED
 def definitions_of(name: str) -> re.Pattern[str] | None:
     """The pattern of definitions for the file *name*, or None for a language that is not known."""
     return _BY_SUFFIX.get(suffix_of(name))
+
+
+def numbered(name: str, text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """Each definition in *text*, that of the file *name*, with the number of the line where it begins."""
+    pattern = definitions_of(name)
+    number, counted_to = 1, 0
+    for match in pattern.finditer(text) if pattern else ():
+        number += text.count("\n", counted_to, match.start())
+        counted_to = match.start()
+        yield number, match
 
 
 def suffix_of(name: str) -> str:

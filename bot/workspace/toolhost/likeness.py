@@ -2,31 +2,22 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 from bot.domain.paths import is_git_spelling
 from bot.workspace.removal import remove_tree
 from bot.workspace.toolhost import places
-from bot.workspace.toolhost.beneath import Tree
+from bot.workspace.toolhost.beneath import Hides, Tree
 from bot.workspace.toolhost.places import Obstacle, Place
 
 MAX_ENTRIES = 400_000
 _CHUNK_BYTES = 1 << 20
 _TYPE_AND_EXECUTE = 0o170111
-
-
-Hides: TypeAlias = Callable[[tuple[str, ...]], bool]
-"""Whether the path of these components is kept from the model."""
-
-
-def hide_nothing(_parts: tuple[str, ...]) -> bool:
-    """Nothing is kept from it."""
-    return False
 
 
 class Kind(StrEnum):
@@ -57,9 +48,11 @@ class _Both:
     parts: tuple[str, ...]
     tree_fd: int
     copy_fd: int
+    names: list[str]
+    """What stands in the tree's one."""
 
 
-def differences(job: Path, place: Place, hides: Hides = hide_nothing) -> list[Difference]:
+def differences(job: Path, place: Place, hides: Hides) -> list[Difference]:
     """What is not as in the tree of *job*, but for what *hides* covers; times and sizes speak for contents.
 
     Code inside can keep both and change a file unseen: it deceives nobody but whoever sent it, because a
@@ -74,19 +67,25 @@ def differences(job: Path, place: Place, hides: Hides = hide_nothing) -> list[Di
     return found
 
 
-def bring_back(job: Path, place: Place, hides: Hides = hide_nothing) -> None:
+def bring_back(job: Path, place: Place, hides: Hides) -> list[Difference]:
     """Make *place* as the tools see the tree: nothing that *hides* covers; what is new there stays.
+
+    Returns what is new; in an older copy that may be what the tools have deleted since, and is gone now.
 
     Raises:
         Obstacle: A directory or a link of the commands stands in the way.
     """
+    new: list[Difference] = []
     for both in _directories(job, place, hides):
         _conceal(place.work, both.parts, both.copy_fd, hides)
         for difference in _compared(both, hides):
-            if difference.kind is not Kind.NEW:
+            if difference.kind is Kind.NEW:
+                new.append(difference)
+            else:
                 _restore(both, difference.parts[-1])
     gone = [state for state in places.wanted(job) if state.content is None]
     places.apply(place, gone)
+    return new
 
 
 def conceal(place: Place, hides: Hides) -> None:
@@ -135,8 +134,8 @@ def _directories(job: Path, place: Place, hides: Hides) -> Iterator[_Both]:
         while waiting:
             parts = waiting.pop()
             with tree.directory(parts) as here_fd, copy.directory(parts) as there_fd:
-                yield _Both(parts, here_fd, there_fd)
                 names = _names(here_fd)
+                yield _Both(parts, here_fd, there_fd, names)
                 seen += len(names)
                 below = [(*parts, name) for name in names if _is_directory_in_both(here_fd, there_fd, name)]
                 waiting += [each for each in below if not hides(each)]
@@ -156,8 +155,7 @@ def _are_directories(here: os.stat_result, there: os.stat_result) -> bool:
 
 
 def _compared(both: _Both, hides: Hides) -> Iterator[Difference]:
-    known = set(_names(both.tree_fd))
-    for name in sorted(name for name in known if not hides((*both.parts, name))):
+    for name in sorted(name for name in both.names if not hides((*both.parts, name))):
         here, there = _status(both.tree_fd, name), _status(both.copy_fd, name)
         if here is None or is_git_spelling(name):
             continue
@@ -165,7 +163,7 @@ def _compared(both: _Both, hides: Hides) -> Iterator[Difference]:
             yield Difference((*both.parts, name), Kind.DELETED)
         elif not _is_alike(both, name, here, there):
             yield Difference((*both.parts, name), Kind.CHANGED)
-    for name in sorted(set(_names(both.copy_fd)) - known):
+    for name in sorted(set(_names(both.copy_fd)) - set(both.names)):
         if not hides((*both.parts, name)):
             yield Difference((*both.parts, name), Kind.NEW)
 

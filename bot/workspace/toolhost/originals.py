@@ -33,6 +33,10 @@ class Originals:
         """All originals, by path."""
         return iter(sorted(self._by_path.values(), key=lambda original: original.path))
 
+    def get(self, path: str) -> Original | None:
+        """What *path* was before the first touch; None when it was not touched."""
+        return self._by_path.get(path)
+
     def is_full_for(self, path: str) -> bool:
         """Whether touching *path* would be one file too many."""
         return path not in self._by_path and len(self._by_path) >= MAX_TOUCHED_FILES

@@ -8,7 +8,7 @@ from bot.domain import masks
 from bot.domain.paths import split
 from bot.workspace.toolhost.beneath import Tree, Trouble
 from bot.workspace.toolhost.corpus import Corpus, Parts
-from bot.workspace.toolhost.languages import definitions_of, suffix_of
+from bot.workspace.toolhost.languages import definitions_of, numbered, suffix_of
 from bot.workspace.toolhost.reading import check_numbers, decoded, shown
 from bot.workspace.toolhost.reply import clip_around, paged
 from bot.workspace.toolhost.search import shown_lines
@@ -90,14 +90,7 @@ def _by_syntax(text: str) -> list[int]:
 
 
 def _by_lines(name: str, text: str) -> list[int]:
-    pattern = definitions_of(name)
-    numbers: list[int] = []
-    number, counted_to = 1, 0
-    for match in pattern.finditer(text) if pattern else ():
-        number += text.count("\n", counted_to, match.start())
-        counted_to = match.start()
-        numbers.append(number)
-    return numbers
+    return [number for number, _ in numbered(name, text)]
 
 
 def _shown_line(number: int, lines: list[str]) -> str:

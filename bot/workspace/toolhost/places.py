@@ -120,12 +120,7 @@ def remove(work: Tree, parts: tuple[str, ...]) -> None:
     """Take a file away, and the directories that are empty without it, as git would."""
     with suppress(Missing, FileNotFoundError), work.directory(parts[:-1]) as directory_fd:
         os.unlink(parts[-1], dir_fd=directory_fd)
-    for length in range(len(parts) - 1, 0, -1):
-        try:
-            with work.directory(parts[: length - 1]) as directory_fd:
-                os.rmdir(parts[length - 1], dir_fd=directory_fd)
-        except (Missing, OSError):
-            return
+    work.drop_empty(parts[:-1])
 
 
 def put(directory_fd: int, mode: int) -> int:

@@ -14,8 +14,6 @@ class Reply:
     text: str
     is_error: bool = False
     refused: bool = False
-    masked: int = 0
-    """How many secrets were masked in the text."""
 
 
 def clip(text: str, max_chars: int = MAX_REPLY_CHARS) -> str:

@@ -75,9 +75,9 @@ class FileServer:
     def call(self, name: str, arguments: dict[str, Any]) -> Reply:
         """Run the tool *name*; whatever goes wrong with the request is a reply, and no secret is in one."""
         reply = self._replied(name, arguments)
-        text, masked = masks.mask(reply.text)
+        text = masks.mask(reply.text)[0]
         text += "" if reply.is_error else self._guidance.about(name, arguments)
-        return Reply(text, reply.is_error, reply.refused, masked)
+        return Reply(text, reply.is_error, reply.refused)
 
     def _replied(self, name: str, arguments: dict[str, Any]) -> Reply:
         try:
@@ -99,7 +99,7 @@ class FileServer:
         return tool(**checked(tool, arguments))
 
 
-def checked(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+def checked(tool: Callable[..., object], arguments: dict[str, Any]) -> dict[str, Any]:
     """*arguments* when they fit the parameters of *tool*.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from bot.domain import masks
 from bot.workspace.toolhost.corpus import Corpus
-from bot.workspace.toolhost.languages import CODE_SUFFIXES, definitions_of, suffix_of
+from bot.workspace.toolhost.languages import CODE_SUFFIXES, numbered, suffix_of
 from bot.workspace.toolhost.reading import shown
 
 MAX_CHARS: Final = 60_000
@@ -104,15 +104,8 @@ def _looked_at(corpus: Corpus, file_count: int) -> tuple[dict[str, list[_Definit
 
 
 def _definitions(name: str, head: bytes) -> list[_Definition]:
-    pattern = definitions_of(name)
-    if pattern is None:
-        return []
-    text = head.decode("utf-8", "replace")
     found: list[_Definition] = []
-    number, counted_to = 1, 0
-    for match in pattern.finditer(text):
-        number += text.count("\n", counted_to, match.start())
-        counted_to = match.start()
+    for number, match in numbered(name, head.decode("utf-8", "replace")):
         called = next((group for group in match.groups() if group), "")
         if called.isascii() and _WORD.fullmatch(called.encode()):
             found.append(_Definition(called, number))
