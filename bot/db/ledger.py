@@ -17,12 +17,12 @@ from bot.db.scope import within
 from bot.db.tables import ledger
 from bot.db.turns import take_turn
 from bot.domain import budget
-from bot.domain.budget import Budgets, Spent, Standing, Sums
+from bot.domain.budget import Budgets, Spent, Sums
 from bot.domain.enums import Purpose
 from bot.domain.ids import new_id
 from bot.domain.values import ClaimedJob, Scope, Usage
 
-__all__ = ["Call", "Spent", "affordable", "reserve", "settle", "spent_by_job", "standing"]
+__all__ = ["Call", "Spent", "affordable", "reserve", "settle", "spent_by_job", "sums_of"]
 
 AMOUNT: Final[ColumnElement[int]] = func.coalesce(ledger.c.settled_micro_usd, ledger.c.reserved_micro_usd)
 """What a row counts, in micro-USD: its cost once that is known, else the most that it can be."""
@@ -64,7 +64,7 @@ async def reserve(
         LookupError: The job is outside the scope.
     """
     await take_turn(connection, f"{_ALL}:{job.organization_id}")
-    sums = await _sums_for(connection, job, limits, now)
+    sums = await sums_of(scope, connection, job, limits, now=now)
     if limits.minute and sums.minute + call.micro_usd > limits.minute // 2:
         # Far from the limit nobody waits for another organization; what is let pass there in one instant
         # would have to be half of the limit.
@@ -134,37 +134,20 @@ async def affordable(
         RetryLater: Too much was spent within the last minute, by whomever.
         LookupError: The job is outside the scope.
     """
-    if scope.organization_id not in (None, job.organization_id):
-        raise LookupError(job.id)
-    sums = await _sums_for(connection, job, limits, now)
+    sums = await sums_of(scope, connection, job, limits, now=now)
     budget.check_call(sums, Spent(least_micro_usd), limits, now=now)
 
 
-async def standing(
-    scope: Scope,
-    connection: AsyncConnection,
-    *,
-    actor_id: int,
-    repository_id: int,
-    limits: Budgets,
-    now: datetime,
-) -> Standing:
-    """How each budget of the scope's organization stands for one person in one repository.
+async def sums_of(
+    scope: Scope, connection: AsyncConnection, job: ClaimedJob, limits: Budgets, *, now: datetime
+) -> Sums:
+    """All sums that a call of *job* counts for, by one question; the month's only where it has a limit.
 
     Raises:
-        ValueError: The scope is no organization's.
+        LookupError: The job is outside the scope.
     """
-    if scope.organization_id is None:
-        message = "budgets are an organization's"
-        raise ValueError(message)
-    day, recent = budget.day_start(now), now - budget.MINUTE
-    above = _above(scope.organization_id, actor_id, repository_id, budget.month_start(now), day)
-    found = await _one(connection, above) | await _one(connection, _minute(recent))
-    return budget.standing(Sums(**found), limits, now=now)
-
-
-async def _sums_for(connection: AsyncConnection, job: ClaimedJob, limits: Budgets, now: datetime) -> Sums:
-    """All sums that a call of *job* counts for, by one question."""
+    if scope.organization_id not in (None, job.organization_id):
+        raise LookupError(job.id)
     day = budget.day_start(now)
     values = {
         "organization_id": job.organization_id,

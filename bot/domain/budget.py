@@ -15,9 +15,7 @@ __all__ = [
     "BudgetExceeded",
     "BudgetKind",
     "Budgets",
-    "Line",
     "Spent",
-    "Standing",
     "Sums",
     "TokensExceeded",
     "check",
@@ -26,7 +24,6 @@ __all__ = [
     "micro_usd",
     "month_start",
     "resets_at",
-    "standing",
     "usd",
     "usd_text",
 ]
@@ -180,29 +177,6 @@ def _check(kind: BudgetKind, spent: int, needed: int, limits: Budgets, now: date
             resets_at=resets_at(kind, now),
             remedy=f"{kind.setting}{by_agent}",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One budget as it stands: micro-USD spent or reserved, the limit (0: none), when it begins anew."""
-
-    kind: BudgetKind
-    spent_micro_usd: int
-    limit_micro_usd: int
-    resets_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How every budget stands that a person's next job in a repository would count for."""
-
-    lines: tuple[Line, ...]
-
-
-def standing(sums: Sums, limits: Budgets, *, now: datetime) -> Standing:
-    """The budgets above a job, with what is spent of each."""
-    kinds = (kind for kind in BudgetKind if kind is not BudgetKind.JOB)
-    return Standing(tuple(Line(kind, sums.of(kind), limits.of(kind), resets_at(kind, now)) for kind in kinds))
 
 
 def day_start(now: datetime) -> datetime:

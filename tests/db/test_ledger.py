@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.db import ledger
+from bot.db import ledger, spending
 from bot.db.database import Database
 from bot.db.tables import ledger as table
 from bot.domain.budget import BudgetExceeded, BudgetKind, Budgets
@@ -178,10 +178,8 @@ async def test_a_call_in_the_first_instant_of_a_day_or_month_counts_once(
     now = first + timedelta(days=days, hours=1)
     async with database.read() as connection:
         scope = Scope(job.organization_id)
-        found = await ledger.standing(
-            scope, connection, actor_id=7, repository_id=100, limits=limits, now=now
-        )
-    assert found.lines[0].spent_micro_usd == 70
+        found = await ledger.sums_of(scope, connection, job, limits, now=now)
+    assert found.organization_month == 70
 
 
 async def test_the_breaker_counts_everybodys_last_minute_and_lets_the_job_wait(database: Database) -> None:
@@ -275,22 +273,18 @@ async def test_each_budget_is_shown_with_what_is_spent_and_when_it_begins_anew(d
     await reserve(database, asked_by(other, 8), 4)
     limits = Budgets(user_day=10, organization_day=20, organization_month=40, minute=50)
     async with database.read() as connection:
-        found = await ledger.standing(
-            tenant.scope, connection, actor_id=7, repository_id=100, limits=limits, now=NOW
-        )
-        with pytest.raises(ValueError, match="organization"):
-            await ledger.standing(
-                Scope.system(), connection, actor_id=7, repository_id=100, limits=limits, now=NOW
-            )
-    shown = {line.kind.value: (line.spent_micro_usd, line.limit_micro_usd) for line in found.lines}
-    assert shown == {
-        "organization_month": (39, 40),
-        "organization_day": (34, 20),
-        "repository_day": (34, 0),
-        "user_day": (30, 10),
-        "minute": (34, 50),
-    }
-    assert found.lines[0].resets_at == datetime(2026, 12, 1, tzinfo=UTC)
+        found = await spending.listing(Scope.system(), connection, limits, limit=9, now=NOW)
+        with pytest.raises(ValueError, match="tenant"):
+            await spending.listing(tenant.scope, connection, limits, limit=9, now=NOW)
+    assert [(line.kind.value, line.spent_micro_usd, line.limit_micro_usd) for line in found] == [
+        ("minute", 34, 50),
+        ("organization_month", 39, 40),
+        ("organization_day", 34, 20),
+        ("repository_day", 34, 0),
+        ("user_day", 30, 10),
+        ("user_day", 4, 10),
+    ]
+    assert [line.resets_at for line in found[:2]] == [None, datetime(2026, 12, 1, tzinfo=UTC)]
 
 
 async def test_another_organization_reserves_settles_and_sees_nothing(database: Database) -> None:

@@ -89,26 +89,18 @@ async def play(database: Database, jobs: list[ClaimedJob], calls: list[tuple[int
         if end != "cut":
             await money.settle(database, job, row_id, cost)
         rows.append(Row(job, now, cost))
-        await check_shown(database, job, rows, now)
+        await check_sums(database, job, rows, now)
 
 
-async def check_shown(database: Database, job: ClaimedJob, rows: list[Row], now: datetime) -> None:
-    """What is shown is what ought to be, also where a call turned out dearer than it was reserved."""
+async def check_sums(database: Database, job: ClaimedJob, rows: list[Row], now: datetime) -> None:
+    """What is counted is what ought to be, also where a call turned out dearer than it was reserved."""
     expected = ought(rows, job, now)
     scope = Scope(job.organization_id)
     async with database.read() as connection:
-        shown = await ledger.standing(
-            scope,
-            connection,
-            actor_id=job.origin.actor.id,
-            repository_id=job.repository.id,
-            limits=LIMITS,
-            now=now,
-        )
+        sums = await ledger.sums_of(scope, connection, job, LIMITS, now=now)
         spent = await ledger.spent_by_job(scope, connection, job.id)
-    assert {line.kind: line.spent_micro_usd for line in shown.lines} | {
-        BudgetKind.JOB: spent.micro_usd
-    } == expected
+    assert {kind: sums.of(kind) for kind in BudgetKind} == expected
+    assert spent.micro_usd == expected[BudgetKind.JOB]
 
 
 def test_every_history_is_decided_and_counted_as_a_list_of_calls_would(

@@ -170,12 +170,6 @@ def test_days_and_months_are_those_of_utc(now: str, day: str, month: str) -> Non
     assert budget.resets_at(BudgetKind.JOB, instant) is None
 
 
-def test_every_budget_above_the_job_is_shown() -> None:
-    shown = budget.standing(Sums(user_day=7), Budgets(user_day=10), now=NOW).lines
-    assert [line.kind for line in shown] == [*ABOVE, BudgetKind.MINUTE]
-    assert [line.spent_micro_usd for line in shown if line.limit_micro_usd] == [7]
-
-
 @given(st.builds(Sums, st.builds(Spent, AMOUNTS), *[AMOUNTS] * 5), AMOUNTS, st.data())
 def test_what_passes_breaks_no_limit_and_what_does_not_pass_would_break_one(
     sums: Sums, needed: int, data: st.DataObject
