@@ -5,6 +5,7 @@ from typing import Final
 
 from bot.agents import blocks
 from bot.agents.prompt import is_said
+from bot.domain import delimiter as delimiters
 from bot.domain.values import FileChange, Json
 
 HEAD = (
@@ -33,7 +34,7 @@ def render(messages: list[Json], changes: Sequence[FileChange], *, delimiter: st
     }
     parts = [HEAD]
     for title, lines in texts.items():
-        inert = "\n".join(lines).replace(delimiter, "[delimiter]").strip()
+        inert = delimiters.inert("\n".join(lines), delimiter).strip()
         if inert:
             parts.append(f"{delimiter} {title}\n{within(inert, int(max_bytes * _SHARES[title]))}")
     return "\n\n".join([*parts, f"{delimiter} {_END}"])

@@ -126,14 +126,14 @@ class _Loop:
         await self._hear(StepRow(0, StepKind.PROMPT, content, changes), is_new=is_new)
 
     async def _ask(self) -> Json:
-        """One answer of the model, paid and recorded before anything is done about it."""
+        """One answer of the model, paid; it is recorded with ours, or while slow tools run."""
         asked = await self.asking.ask(self.at.talk, self.at.step)
         reply, cost = asked.reply, asked.bill.micro_usd
         self.at.step += 1
         turn = steps.turn_row(reply, blocks.fit(reply.content), self.asking.deadline.elapsed_seconds())
         self._note(LoopEventKind.TURN, str(reply.stop_reason)[:40], cost_usd=budget.usd(cost))
         row = StepRow(self.at.step, StepKind.TURN, turn, model=reply.model, cost_micro_usd=cost)
-        await self.record.write(Entry(rows=(row,), bill=asked.bill))
+        await self.record.soon(Entry(rows=(row,), bill=asked.bill))
         if reply.stop_reason in steps.DROPPED:
             self.at.talk.forget_reply(reply.usage)
         else:

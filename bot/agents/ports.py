@@ -66,18 +66,25 @@ Compose: TypeAlias = Callable[[Sequence[Said]], Entry]
 class Record(Protocol):
     """The durable record of a job: transcript, money, people's words, log. All of an entry or nothing.
 
-    Both methods raise `LeaseLost`, and then nothing is written, when another worker owns the job. An entry
+    All methods raise `LeaseLost`, and then nothing is written, when another worker owns the job. An entry
     that is written twice is refused by the database: no turn is ever recorded in two ways.
     """
 
     async def write(self, entry: Entry, /) -> str | None:
         """Write *entry* and the noted events in one transaction; gives the id of the reservation, if any.
 
-        A reservation is durable before its call is made, a turn before any of its tools runs.
+        A reservation is durable before its call is made.
 
         Raises:
             BudgetExceeded: a limit does not cover the next call. All the rest of the entry is written.
             RetryLater: money is spent too fast now. All the rest of the entry is written.
+        """
+
+    async def soon(self, entry: Entry, /) -> None:
+        """Write *entry*, which reserves nothing, with the next one, or within a moment alone.
+
+        So a turn and the answer of quick tools are one transaction, and a turn is durable while slow ones
+        run. What went wrong is raised by the next call.
         """
 
     async def hear(self, compose: Compose, /) -> str | None:

@@ -1,6 +1,5 @@
 """What an agent is told at the start: the request, its pictures, the tree's map, the sandbox's programs."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +8,7 @@ from bot import logs
 from bot.agents import prompt
 from bot.agents.prompt import Prompt, Request
 from bot.agents.registry import Definition
-from bot.domain import images
+from bot.domain import delimiter, images
 from bot.domain.images import Picture
 from bot.domain.ports import ToolHost
 from bot.domain.values import ClaimedJob
@@ -49,7 +48,7 @@ class Briefing:
             programs=self.programs if can_run else "",
             pictures=await self._pictures(job, api),
         )
-        return prompt.build(definition, request, delimiter=f"text-{secrets.token_hex(12)}")
+        return prompt.build(definition, request, delimiter=delimiter.new())
 
     async def _pictures(self, job: ClaimedJob, api: RepositoryApi) -> tuple[Picture, ...]:
         """The pictures that the signed event's text shows, from GitHub's own hosts alone."""

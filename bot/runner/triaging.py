@@ -1,11 +1,11 @@
 """Triage of a job before its first turn: a small model looks once, and what it comes to is written down."""
 
-import secrets
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from bot.db import ledger, transcript, triaged
 from bot.db.database import Database
+from bot.domain import delimiter
 from bot.domain.budget import Budgets
 from bot.domain.clock import Clock
 from bot.domain.enums import LogLevel, Purpose
@@ -59,7 +59,6 @@ class Triaging:
             registry=base.registry,
             classifier=self._classifier(job),
             default_model=self.default_model,
-            has_asked=has_asked,
         )
         await self._note(job, routed)
         found = replace(job, agent_type=routed.triage.agent_type, model=routed.triage.model)
@@ -80,8 +79,7 @@ class Triaging:
     def _classifier(self, job: ClaimedJob) -> Classifier:
         model_name = self.catalogue.resolve(CLASSIFIER).name
         purse = _Purse(self.database, job, self.clock, model_name, self.budgets)
-        delimiter = f"text-{secrets.token_hex(12)}"
-        return Classifier(self.model, purse, self.clock, self.catalogue, delimiter)
+        return Classifier(self.model, purse, self.clock, self.catalogue, delimiter.new())
 
     async def _note(self, job: ClaimedJob, routed: Routed) -> None:
         """Write down the whole of it, with a line in the job's log."""

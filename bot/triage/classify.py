@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import orjson
 
 from bot import logs
+from bot.domain import delimiter as delimiters
 from bot.domain.budget import BudgetExceeded
 from bot.domain.clock import Clock
 from bot.domain.ports import Model
@@ -32,7 +33,6 @@ MAX_WAIT_SECONDS: Final = 5.0
 MAX_TITLE_CHARS: Final = 300
 MAX_BODY_CHARS: Final = 8_000
 MAX_OTHER_CHARS: Final = 1_000
-MIN_DELIMITER_CHARS: Final = 16
 _BYTES_PER_TOKEN: Final = 2
 _FIXED_TOKENS: Final = 1_000
 
@@ -161,8 +161,7 @@ def build(subject: Subject, model_name: str, delimiter: str) -> ModelRequest:
     Raises:
         ValueError: The delimiter is too short to be unguessable.
     """
-    if len(delimiter) < MIN_DELIMITER_CHARS:
-        raise ValueError(f"a delimiter needs at least {MIN_DELIMITER_CHARS} characters")
+    delimiters.check(delimiter)
     agents = "\n".join(f"- {id_}: {summary}" for id_, summary in subject.agents)
     facts = f"Repository: {subject.repository.full_name}\nAsked for by: {subject.verb}"
     head = f"{BEGINNING}\n\n{facts}\n\nAgents:\n{agents}"
@@ -192,7 +191,7 @@ def _sections(snapshot: Snapshot, delimiter: str) -> list[str]:
     )
     found = []
     for name, text, max_chars in texts:
-        inert = normalise(text[: 4 * max_chars]).text.replace(delimiter, "[delimiter]").strip()
+        inert = delimiters.inert(normalise(text[: 4 * max_chars]).text, delimiter).strip()
         if inert:
             found.append(f"{delimiter} {name}\n{_clipped(inert, max_chars)}")
     return found

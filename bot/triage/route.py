@@ -1,4 +1,4 @@
-"""The whole of triage for one job, as the runner calls it: look, decide, and the question if there is one."""
+"""The whole of triage for one job, as the runner calls it: look, then decide."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -7,17 +7,16 @@ from bot.agents.registry import Registry
 from bot.domain import triage
 from bot.domain.values import Origin, RepositoryRef, Triage
 from bot.triage.classify import Classifier, Subject
-from bot.triage.decide import agents_for, decide, question
+from bot.triage.decide import agents_for, decide
 from bot.triage.look import Look
 
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What a job is to be: its triage, the look behind it, and a question that ends it before it begins."""
+    """What a job is to be, and the look behind it."""
 
     triage: Triage
     look: Look | None
-    question: str | None
 
 
 async def route(
@@ -27,12 +26,11 @@ async def route(
     registry: Registry,
     classifier: Classifier,
     default_model: str,
-    has_asked: bool,
 ) -> Routed:
     """Triage a job before its first turn; *registry* has the repository's agents in it.
 
-    *has_asked*: a question was asked for this request before. A second call for one job may come to
-    another end, so what it came to is to be written down before the first turn.
+    A second call for one job may come to another end, so what it came to is to be written down before the
+    first turn.
 
     Raises:
         AccountRefused: The key or the account serves nobody now.
@@ -52,4 +50,4 @@ async def route(
     decided = partial(decide, rules, found, told, verb=origin.verb, default_model=default_model)
     agent = registry.get(decided().agent_type)
     chosen = decided(fixed_model=agent.model if agent.has_own_model else None)
-    return Routed(chosen, found, question(found, chosen.agent_type, has_asked=has_asked))
+    return Routed(chosen, found)

@@ -8,6 +8,7 @@ import pytest
 from bot.domain.enums import IssuePriority, IssueType
 from bot.domain.values import Json, Triage
 from bot.errors import AccountRefused
+from bot.triage import decide
 from bot.triage.classify import BEGINNING, build
 from bot.triage.route import Routed, route
 from tests.triage.conftest import AGENTS, DELIMITER, REPOSITORY, Desk, opinion, origin, subject
@@ -16,15 +17,18 @@ BODY = "split(1000, 3) gives 999. It should give 1000."
 
 
 async def routed(desk: Desk, title: str = "Thing", body: str = BODY, *labels: str, **given: str) -> Routed:
-    has_asked = bool(given.pop("asked", ""))
     return await route(
         origin(title, body, *labels, **given),
         REPOSITORY,
         registry=AGENTS,
         classifier=desk.classifier,
         default_model="sonnet",
-        has_asked=has_asked,
     )
+
+
+def question(found: Routed, *, has_asked: bool = False) -> str | None:
+    """What the job that comes of it has to ask before it begins."""
+    return decide.question(found.look, found.triage.agent_type, has_asked=has_asked)
 
 
 async def test_a_good_opinion_routes_the_request(desk: Desk) -> None:
@@ -33,7 +37,7 @@ async def test_a_good_opinion_routes_the_request(desk: Desk) -> None:
     assert found.triage == Triage(
         IssueType.BUG, IssuePriority.HIGH, "code.fix", "haiku", 0.9, complexity=3, module="till/money.py"
     )
-    assert found.question is None and len(desk.sent) == 1
+    assert question(found) is None and len(desk.sent) == 1
 
 
 async def test_a_server_without_structured_output_is_read_from_its_words(desk: Desk) -> None:
@@ -82,7 +86,7 @@ async def test_a_typical_look_costs_less_than_a_cent_on_every_known_haiku(desk: 
 async def test_anything_but_the_form_leaves_the_rules_as_they_are(desk: Desk, turn: Json) -> None:
     desk.play(turn)
     found = await routed(desk, "Crashes on empty input")
-    assert (found.look, found.question) == (None, None)
+    assert (found.look, question(found)) == (None, None)
     assert (found.triage.type, found.triage.agent_type, found.triage.model) == (
         IssueType.BUG,
         "code.fix",
@@ -107,12 +111,12 @@ async def test_what_people_said_wins_over_the_model(desk: Desk) -> None:
     assert (found.triage.agent_type, found.triage.model) == ("code.fix", "opus")
 
 
-@pytest.mark.parametrize(("asked", "expected"), [("", "Which currency?"), ("yes", None)])
+@pytest.mark.parametrize(("has_asked", "expected"), [(False, "Which currency?"), (True, None)])
 async def test_a_request_that_cannot_begin_gets_one_question(
-    desk: Desk, asked: str, expected: str | None
+    desk: Desk, has_asked: bool, expected: str | None
 ) -> None:
     desk.play({"json": opinion(ready=False, missing=["the currency"], question="Which currency?")})
-    assert (await routed(desk, verb="fix", asked=asked)).question == expected
+    assert question(await routed(desk, verb="fix"), has_asked=has_asked) == expected
 
 
 async def test_a_repository_that_names_a_model_keeps_it(desk: Desk) -> None:
@@ -124,7 +128,6 @@ async def test_a_repository_that_names_a_model_keeps_it(desk: Desk) -> None:
         registry=narrow,
         classifier=desk.classifier,
         default_model="sonnet",
-        has_asked=False,
     )
     assert (found.triage.agent_type, found.triage.model) == ("code.fix", "haiku")
 
