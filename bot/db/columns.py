@@ -12,6 +12,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 OWN_SCHEMA = "issuewright"
+ZERO = text("0")
 
 metadata = MetaData(
     naming_convention={
@@ -100,4 +101,16 @@ def job_reference(*, primary_key: bool = False, nullable: bool = False) -> Colum
         key="job_id",
         primary_key=primary_key,
         nullable=nullable,
+    )
+
+
+def organization_reference(*, ondelete: str = "RESTRICT", primary_key: bool = False) -> Column[str]:
+    """`organizationId`: whose a row is."""
+    return Column(
+        "organizationId",
+        Text,
+        ForeignKey("organizations.id", ondelete=ondelete, onupdate="CASCADE"),
+        key="organization_id",
+        primary_key=primary_key,
+        nullable=False,
     )

@@ -1,20 +1,20 @@
 """Our own tables on one job's work: its transcript, what people say meanwhile, its checks, its money."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
 
 from bot.db.columns import (
     JSON_VALUE,
     OWN_SCHEMA,
+    ZERO,
     UtcTimestamp,
     created_at,
     job_reference,
     metadata,
+    organization_reference,
     text_id,
     word,
 )
 from bot.domain.enums import Purpose, StepKind, Tier, When
-
-ZERO = text("0")
 
 job_steps = Table(
     "job_steps",
@@ -74,13 +74,7 @@ ledger = Table(
     metadata,
     text_id(),
     job_reference(),
-    Column(
-        "organizationId",
-        Text,
-        ForeignKey("organizations.id", ondelete="RESTRICT", onupdate="CASCADE"),
-        key="organization_id",
-        nullable=False,
-    ),
+    organization_reference(),
     # Who asked and where, so that a person's and a repository's day can be added up; null in older rows.
     Column("actorId", BigInteger, key="actor_id"),
     Column("repositoryId", BigInteger, key="repository_id"),

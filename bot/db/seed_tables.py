@@ -5,11 +5,13 @@ from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, text
 from bot.db.columns import (
     JSON_VALUE,
     TEXT_LIST,
+    ZERO,
     UtcTimestamp,
     created_at,
     job_reference,
     metadata,
     native_enum,
+    organization_reference,
     text_id,
     updated_at,
 )
@@ -50,13 +52,7 @@ agent_issues = Table(
     Column("description", Text, nullable=False),
     Column("context", JSON_VALUE, nullable=False, server_default=EMPTY_JSON),
     Column("status", native_enum(IssueStatus), nullable=False, server_default="PENDING"),
-    Column(
-        "organizationId",
-        Text,
-        ForeignKey("organizations.id", ondelete="RESTRICT", onupdate="CASCADE"),
-        key="organization_id",
-        nullable=False,
-    ),
+    organization_reference(),
     Column(
         "createdById",
         Text,
@@ -84,7 +80,7 @@ agent_jobs = Table(
     Column("model", Text, nullable=False),
     Column("status", native_enum(JobStatus), nullable=False, server_default="PENDING"),
     Column("priority", Integer, nullable=False, server_default=text("5")),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("attempts", Integer, nullable=False, server_default=ZERO),
     Column("maxAttempts", Integer, key="max_attempts", nullable=False, server_default=text("3")),
     Column("config", JSON_VALUE, nullable=False, server_default=EMPTY_JSON),
     Column("result", JSON_VALUE),

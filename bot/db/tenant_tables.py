@@ -2,9 +2,16 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, Text
 
-from bot.db.columns import JSON_VALUE, OWN_SCHEMA, RAW_BYTES, UtcTimestamp, created_at, metadata, updated_at
-
-ORGANIZATION = "organizations.id"
+from bot.db.columns import (
+    JSON_VALUE,
+    OWN_SCHEMA,
+    RAW_BYTES,
+    UtcTimestamp,
+    created_at,
+    metadata,
+    organization_reference,
+    updated_at,
+)
 
 github_accounts = Table(
     "github_accounts",
@@ -12,13 +19,7 @@ github_accounts = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("login", Text, nullable=False),
     Column("type", Text, nullable=False),
-    Column(
-        "organizationId",
-        Text,
-        ForeignKey(ORGANIZATION, ondelete="RESTRICT", onupdate="CASCADE"),
-        key="organization_id",
-        nullable=False,
-    ),
+    organization_reference(),
     created_at(),
     updated_at(),
     Index(None, "organization_id"),
@@ -85,13 +86,7 @@ repositories = Table(
 repository_grants = Table(
     "repository_grants",
     metadata,
-    Column(
-        "organizationId",
-        Text,
-        ForeignKey(ORGANIZATION, ondelete="CASCADE", onupdate="CASCADE"),
-        key="organization_id",
-        primary_key=True,
-    ),
+    organization_reference(ondelete="CASCADE", primary_key=True),
     Column(
         "repositoryId",
         BigInteger,

@@ -1,8 +1,18 @@
 """Our own tables on keeping the service in order: chores, pauses, and large bodies in parts."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
-from bot.db.columns import JSON_VALUE, OWN_SCHEMA, RAW_BYTES, UtcTimestamp, created_at, metadata, word
+from bot.db.columns import (
+    JSON_VALUE,
+    OWN_SCHEMA,
+    RAW_BYTES,
+    ZERO,
+    UtcTimestamp,
+    created_at,
+    metadata,
+    organization_reference,
+    word,
+)
 from bot.domain.enums import PauseKind
 
 delivery_parts = Table(
@@ -27,7 +37,7 @@ chores = Table(
     Column("endedAt", UtcTimestamp, key="ended_at"),
     Column("error", Text),
     # How often it has failed since it last went well.
-    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=ZERO),
     Column("state", JSON_VALUE, nullable=False),
     schema=OWN_SCHEMA,
 )
@@ -46,13 +56,7 @@ pauses = Table(
 organization_turns = Table(
     "organization_turns",
     metadata,
-    Column(
-        "organizationId",
-        Text,
-        ForeignKey("organizations.id", ondelete="CASCADE", onupdate="CASCADE"),
-        key="organization_id",
-        primary_key=True,
-    ),
+    organization_reference(ondelete="CASCADE", primary_key=True),
     Column("number", BigInteger, nullable=False),
     schema=OWN_SCHEMA,
 )

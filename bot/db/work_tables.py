@@ -9,6 +9,7 @@ from bot.db.columns import (
     JSON_VALUE,
     OWN_SCHEMA,
     RAW_BYTES,
+    ZERO,
     UtcTimestamp,
     created_at,
     job_reference,
@@ -26,8 +27,6 @@ from bot.domain.enums import (
     ThreadKind,
     Tier,
 )
-
-ZERO = text("0")
 
 
 def _index_of(rows: ClauseElement, name: str | None, *columns: Column[Any]) -> None:
