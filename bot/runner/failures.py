@@ -12,6 +12,7 @@ from bot.runner.reports import Measure, failures, names, number_run
 _OLD_TESTS: Final = "with these tests as they were before the change: "
 _UNSTEADY: Final = "fails as before; without the change too its words differ from run to run"
 _FEWER: Final = "fewer tests ran than before the change: "
+_MISSING_TOOL: Final = "toolchain missing: "
 _RELATED: Final = "what fails still depends on files that are changed: "
 NOT_FOUND: Final = 127
 """What a shell ends with when a program is not there."""
@@ -78,8 +79,13 @@ def with_missing_toolchain(record: CommandRecord) -> CommandRecord:
     missing = _MISSING.findall(record.output) if record.exit_code == NOT_FOUND else []
     if not missing:
         return record
-    reason = f"toolchain missing: {missing[-1]} is not in the sandbox"
+    reason = f"{_MISSING_TOOL}{missing[-1]} is not in the sandbox"
     return replace(record, exit_code=None, tier=Tier.NONE, reason=reason)
+
+
+def did_not_run(record: CommandRecord) -> bool:
+    """Whether a program that *record*'s command needs was not in the sandbox (`with_missing_toolchain`)."""
+    return record.tier is Tier.NONE and record.reason.startswith(_MISSING_TOOL)
 
 
 def with_old_tests(record: CommandRecord, paths: Sequence[str]) -> CommandRecord:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from bot.domain.paths import protected_reason
 from bot.domain.values import FileChange
 from bot.runner import patch_lines, weakened
-from bot.runner.outcome import MAX_CHANGED_LINES, MAX_FILES
+from bot.runner.outcome import MAX_CHANGED_LINES, MAX_FILES, changed_lines, is_too_large
 from bot.runner.patch_lines import MAX_LINE_CHARS, Hunk, Line
 
 MAX_FINDINGS: Final = 20
@@ -16,6 +16,7 @@ MIN_COMMENTED_LINES: Final = 3
 
 Found: TypeAlias = tuple[str, str]
 """Where (`path` or `path:line`), and what is wrong there."""
+_Rule: TypeAlias = Callable[[FileChange], Iterator[Found]]
 
 _SCRATCH: Final = re.compile(
     r"(^|/)(?:(scratch|te?mp|debug|repro(duce)?|playground|delete_?me|untitled)([_-][^/]*)?\.\w+"
@@ -51,11 +52,9 @@ _CODE_LIKE: Final = re.compile(
 
 def look(changes: Sequence[FileChange]) -> list[Found]:
     """Everything that is wrong with *changes*, the gravest kind first, `MAX_FINDINGS` at most."""
-    found = list(_sizes(changes))
+    found = [*_sizes(changes), *_by(_protected, changes), *weakened.findings(changes)]
     for rule in _RULES:
-        found += [each for change in changes for each in rule(change)]
-        if rule is _protected:
-            found += weakened.findings(changes)
+        found += _by(rule, changes)
     return found[:MAX_FINDINGS]
 
 
@@ -65,11 +64,14 @@ def is_hollow(changes: Sequence[FileChange]) -> bool:
     return bool(code) and len(code) == len(changes) and all(_is_hollow(change) for change in code)
 
 
+def _by(rule: _Rule, changes: Sequence[FileChange]) -> list[Found]:
+    return [each for change in changes for each in rule(change)]
+
+
 def _sizes(changes: Sequence[FileChange]) -> Iterator[Found]:
-    lines = sum(change.added_lines + change.removed_lines for change in changes)
-    if len(changes) > MAX_FILES or lines > MAX_CHANGED_LINES:
+    if is_too_large(changes):
         most = f"at most {MAX_FILES} files and {MAX_CHANGED_LINES} lines are proposed at once"
-        yield "the whole change", f"touches {len(changes)} files and {lines} lines; {most}"
+        yield "the whole change", f"touches {len(changes)} files and {changed_lines(changes)} lines; {most}"
 
 
 def _protected(change: FileChange) -> Iterator[Found]:
@@ -135,8 +137,7 @@ def _reformatted(change: FileChange) -> Iterator[Found]:
             )
 
 
-_RULES: Final[tuple[Callable[[FileChange], Iterator[Found]], ...]] = (
-    _protected,
+_RULES: Final[tuple[_Rule, ...]] = (
     _conflicts,
     _scratch,
     _too_long,

@@ -143,6 +143,16 @@ def not_ready(question: str, missing: Sequence[str], *, agent_type: str) -> Outc
     )
 
 
+def changed_lines(changes: Sequence[FileChange]) -> int:
+    """How many lines are added and removed, in all files together."""
+    return sum(change.added_lines + change.removed_lines for change in changes)
+
+
+def is_too_large(changes: Sequence[FileChange]) -> bool:
+    """Whether a pull request must not hold so many files or lines."""
+    return len(changes) > MAX_FILES or changed_lines(changes) > MAX_CHANGED_LINES
+
+
 def needs_verification(result: LoopResult, changes: Sequence[FileChange]) -> bool:
     """Whether the change is going to be proposed, so that it must be tried after it was made."""
     return bool(changes) and result.stop is Stop.FINISHED and result.proposal is not None
@@ -167,11 +177,11 @@ def _judge(
     if result.proposal is None:
         sentence = "Files were changed, but no change was proposed; here is the diff."
         return Cause.ANSWERED, sentence, f"`{COMMAND}` asks for a change."
-    lines = sum(change.added_lines + change.removed_lines for change in changes)
-    if len(changes) > MAX_FILES or lines > MAX_CHANGED_LINES:
+    if is_too_large(changes):
+        most = f"{MAX_FILES} files and {MAX_CHANGED_LINES} lines"
         sentence = (
-            f"The change touches {len(changes)} files and {lines} lines; pull requests stay within "
-            f"{MAX_FILES} files and {MAX_CHANGED_LINES} lines, so here is the diff instead."
+            f"The change touches {len(changes)} files and {changed_lines(changes)} lines; pull requests stay "
+            f"within {most}, so here is the diff instead."
         )
         return Cause.ANSWERED, sentence, "Split the request into smaller ones."
     if fails(after) and not same_failures(before, after):

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.domain.enums import Tier
 from bot.domain.ports import ToolHost
 from bot.domain.values import CommandRecord, FileChange
 from bot.runner import weakened
 from bot.runner.failures import (
     as_related,
     as_unsteady,
+    did_not_run,
     fails,
     got_better,
     is_independent,
@@ -55,7 +55,7 @@ class Trials:
         return [await self._try(old, changes) for old in before]
 
     async def _try(self, old: CommandRecord, changes: Sequence[FileChange]) -> CommandRecord:
-        if old.tier is Tier.NONE and old.reason.startswith("toolchain missing"):
+        if did_not_run(old):
             return old
         record = await self._run(old)
         if not fails([old]):

@@ -20,6 +20,7 @@ from bot.domain.ports import Model, ToolHost
 from bot.domain.values import ClaimedJob, RepositoryConfig, Scope
 from bot.errors import Permanent
 from bot.github.app import GitHubApp
+from bot.github.repository import RepositoryApi
 from bot.github.tokens import Loan
 from bot.intake.gate import Gate
 from bot.llm.prices import Catalogue
@@ -124,24 +125,25 @@ class Work:
                 if question is not None:
                     return replace(question, base_sha=base.sha)
             async with told(job):
-                return await self._on_checkout(job, base, before, loan)
+                return await self._on_checkout(job, base, before, api, await loan.value())
 
-    async def _on_checkout(self, job: ClaimedJob, base: Base, before: Past, loan: Loan) -> Outcome:
-        token = await loan.value()
+    async def _on_checkout(
+        self, job: ClaimedJob, base: Base, before: Past, api: RepositoryApi, token: str
+    ) -> Outcome:
         # The commit is one of the default branch: what its AGENTS.md say is its maintainers' word.
         options = {"exclude": list(base.config.exclude), "guidance": "trusted"}
         checkout = await self.workspace.checkout(base.repository, base.sha, token, job.id)
         try:
             host = await self.workspace.open_host(checkout, options)
             try:
-                return await self._with_host(job, base, before, host, loan)
+                return await self._with_host(job, base, before, host, api)
             finally:
                 await host.close()
         finally:
             await self.workspace.discard(checkout)
 
     async def _with_host(
-        self, job: ClaimedJob, base: Base, before: Past, host: ToolHost, loan: Loan
+        self, job: ClaimedJob, base: Base, before: Past, host: ToolHost, api: RepositoryApi
     ) -> Outcome:
         if job.agent_type not in base.registry.ids:
             raise Permanent(f"the agent {job.agent_type} is not there any more; ask again")
@@ -157,19 +159,22 @@ class Work:
         scope = Scope(job.organization_id)
         async with self.database.read() as connection:
             spent = await ledger.spent_by_job(scope, connection, job.id)
-        result = await loop.run(
-            definition,
-            await self._prompt(job, base, before, definition, host, loan),
-            model=self.model,
-            info=self.catalogue.resolve(job.model),
-            tools=JobTools(host, Recall(self.database, job)),
-            record=record,
-            clock=self.clock,
-            judge=verifier,
-            past=before,
-            spent=spent,
-            backoff_seconds=self.backoff_seconds,
-        )
+        try:
+            result = await loop.run(
+                definition,
+                await self._prompt(job, base, before, definition, host, api),
+                model=self.model,
+                info=self.catalogue.resolve(job.model),
+                tools=JobTools(host, Recall(self.database, job)),
+                record=record,
+                clock=self.clock,
+                judge=verifier,
+                past=before,
+                spent=spent,
+                backoff_seconds=self.backoff_seconds,
+            )
+        finally:
+            await record.close()
         changes = await host.changes()
         if not needs_verification(result, changes):
             return decide(result, changes, first, [], base.sha, agent_type=job.agent_type)
@@ -178,12 +183,17 @@ class Work:
         return decide(result, changes, first, after, base.sha, agent_type=job.agent_type, objection=objection)
 
     async def _prompt(
-        self, job: ClaimedJob, base: Base, before: Past, definition: Definition, host: ToolHost, loan: Loan
+        self,
+        job: ClaimedJob,
+        base: Base,
+        before: Past,
+        definition: Definition,
+        host: ToolHost,
+        api: RepositoryApi,
     ) -> Prompt:
         """The recorded prompt of a job that goes on, or a new one."""
         if before.own is not None:
             return Prompt.from_json(before.own.prompt)
-        api = self.app.repository(job.repository.full_name, loan)
         return await self.briefing.prompt(job, base, definition, host, api)
 
     async def _record(self, job: ClaimedJob, base: Base, before: Past, definition: Definition) -> JobRecord:
