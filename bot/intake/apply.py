@@ -77,7 +77,7 @@ class Intake:
         verdict = await self.gate.check(tenant, intent.actor, fresh=False)
         if not verdict.is_open:
             log.info("request_denied", reason=verdict.reason, number=intent.number)
-            return partial(self.replies.deny, _place(intent, tenant))
+            return partial(self.replies.deny, Place.of(intent, tenant))
         return partial(self._submit, intent, tenant)
 
     async def _submit(self, intent: StartJob, tenant: Tenant, connection: AsyncConnection) -> None:
@@ -115,7 +115,7 @@ class Intake:
         )
         submitted = await submit.submit(tenant.scope, connection, submission, now=now)
         if submitted.is_new:
-            await self.replies.accept(_place(intent, tenant), connection)
+            await self.replies.accept(Place.of(intent, tenant), connection)
         log.info(
             "job_submitted", job_id=submitted.job_id, is_new=submitted.is_new, issue_id=submitted.issue_id
         )
@@ -141,16 +141,13 @@ class Intake:
             verdict = await self.gate.check(tenant, intent.actor, fresh=False)
             if not verdict.is_open:
                 return None
-        place = Place(tenant, intent.number, intent.comment_id, intent.actor)
+        place = Place.of(intent, tenant)
         text, is_problem = self.help_text(intent.problem), intent.problem is not None
         return partial(self.replies.help, place, text, is_problem=is_problem)
 
     async def _speak(self, intent: Speak) -> Change | None:
         """Words in a thread; an installation that we never heard of has no job that they could be about."""
-        async with self.database.read() as connection:
-            tenant = await tenants.tenant_of(
-                Scope.system(), connection, intent.installation_id, intent.repository.id
-            )
+        tenant = await self._known(intent.installation_id, intent.repository)
         if tenant is None or not self.is_enabled:
             return None
         speaking = Speaking(self.database, self.gate, self.replies, self.help_text, self.clock)
@@ -158,10 +155,7 @@ class Intake:
 
     async def _is_confirmed(self, intent: CancelJobs | EndReview) -> bool:
         """An end counts only from the installation that serves the repository by our own records."""
-        async with self.database.read() as connection:
-            tenant = await tenants.tenant_of(
-                Scope.system(), connection, intent.installation_id, intent.repository.id
-            )
+        tenant = await self._known(intent.installation_id, intent.repository)
         if tenant is None:
             log.warning(
                 "end_unconfirmed", installation_id=intent.installation_id, repository=intent.repository.id
@@ -203,16 +197,13 @@ class Intake:
 
     async def _tenant(self, installation_id: int, repository: RepositoryRef) -> Tenant | None:
         """Who an event belongs to; an installation we never heard of is confirmed with GitHub first."""
-        scope = Scope.system()
+        tenant = await self._known(installation_id, repository)
+        return tenant or await self.installations.confirm(installation_id, repository)
+
+    async def _known(self, installation_id: int, repository: RepositoryRef) -> Tenant | None:
+        """The same by our own records alone."""
         async with self.database.read() as connection:
-            tenant = await tenants.tenant_of(scope, connection, installation_id, repository.id)
-            if tenant is not None:
-                return tenant
-        return await self.installations.confirm(installation_id, repository)
-
-
-def _place(intent: StartJob, tenant: Tenant) -> Place:
-    return Place(tenant, intent.number, intent.comment_id, intent.actor)
+            return await tenants.tenant_of(Scope.system(), connection, installation_id, repository.id)
 
 
 def _request_name(intent: StartJob) -> str:

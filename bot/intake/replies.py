@@ -1,7 +1,7 @@
 """What intake itself says in a thread: a reaction on what was asked, help for what nobody understands."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +10,7 @@ from bot.db.operations import Frozen
 from bot.db.tenants import Tenant
 from bot.domain.clock import Clock
 from bot.domain.enums import OperationKind
+from bot.domain.intents import PostHelp, Speak, StartJob
 from bot.domain.values import Actor
 
 ACKNOWLEDGE: Final = -2
@@ -27,6 +28,11 @@ class Place:
     number: int
     comment_id: int | None
     actor: Actor
+
+    @classmethod
+    def of(cls, intent: StartJob | Speak | PostHelp, tenant: Tenant) -> Self:
+        """Where *intent* was spoken, in a repository of *tenant*."""
+        return cls(tenant, intent.number, intent.comment_id, intent.actor)
 
     @property
     def target(self) -> str:

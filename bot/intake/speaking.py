@@ -18,7 +18,6 @@ from bot.db.submit import AGAIN_SECONDS
 from bot.db.tenants import Tenant
 from bot.domain.clock import Clock
 from bot.domain.intents import Speak
-from bot.domain.values import Scope
 from bot.errors import StillEnding
 from bot.intake.dispatch import Change
 from bot.intake.gate import Gate
@@ -45,7 +44,7 @@ class Speaking:
 
     async def decide(self, intent: Speak, tenant: Tenant) -> Change | None:
         """The change that *intent* asks for; None for talk between people, which costs one look of ours."""
-        place = Place(tenant, intent.number, intent.comment_id, intent.actor)
+        place = Place.of(intent, tenant)
         if intent.verb is None and not await self._is_awaited(intent, tenant):
             return None
         verdict = await self.gate.check(tenant, intent.actor, fresh=False)
@@ -138,7 +137,7 @@ class Speaking:
 
 async def _standing(intent: Speak, tenant: Tenant, connection: AsyncConnection) -> ThreadJob | None:
     return await again.newest_of_thread(
-        Scope(tenant.scope.organization_id),
+        tenant.scope,
         connection,
         repository_id=tenant.repository.id,
         number=intent.number,
