@@ -1,15 +1,16 @@
 """`issuewright agents list|show|check`: who works, with what, and whether a repository's own files fit."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bot.agents import registry, repository
 from bot.agents.definition import Definition
 from bot.agents.tools import CATALOG
+from bot.cli.desk import error_document
+from bot.cli.document import as_document
 from bot.cli.screen import Screen
 from bot.cli.table import Cell, Column
 from bot.cli.terminal import EXIT_FAILED, EXIT_OK, say
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     except UserError as error:
         if not arguments.json:
             raise
-        say(json.dumps({"error": str(error)}))
+        say(error_document(str(error)))
         return EXIT_FAILED
     return code
 
@@ -120,13 +121,9 @@ def _check(arguments: argparse.Namespace, screen: Screen) -> int:
     found = check([Path(path) for path in arguments.paths])
     is_right = not any(each.problems for each in found)
     if arguments.json:
-        screen.document(
-            [
-                {"path": each.path, "id": each.id, "isNew": each.is_new, "problems": list(each.problems)}
-                for each in found
-            ]
-        )
-    for each in () if arguments.json else found:
+        screen.document(as_document(found))
+        return EXIT_OK if is_right else EXIT_FAILED
+    for each in found:
         shown = one_line(each.path, max_chars=200)
         what = "a new agent" if each.is_new else "in place of the built-in one"
         if not each.problems:
@@ -168,20 +165,17 @@ def _row(agent: Definition) -> list[Cell]:
 
 
 def _document(agent: Definition) -> Json:
-    limits = asdict(agent.limits)
-    return {
-        "id": agent.id,
-        "summary": agent.summary,
-        "model": agent.model,
-        "tools": _ordered(agent.tools),
-        "effects": _ordered(agent.effects),
-        "limits": {
-            "costUsd": limits["cost_usd"],
-            "seconds": limits["seconds"],
-            "steps": limits["steps"],
-            "tokens": limits["tokens"],
-        },
-    }
+    document: Json = as_document(
+        {
+            "id": agent.id,
+            "summary": agent.summary,
+            "model": agent.model,
+            "tools": _ordered(agent.tools),
+            "effects": _ordered(agent.effects),
+            "limits": agent.limits,
+        }
+    )
+    return document
 
 
 def _ordered(names: frozenset[str]) -> list[str]:

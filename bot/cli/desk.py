@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, work: Work) -> int:
     except IssuewrightError as error:
         if not arguments.json:
             raise
-        say(_error(str(error)))
+        say(error_document(str(error)))
         return EXIT_MISUSED if isinstance(error, ConfigError) else EXIT_FAILED
     return code
 
@@ -138,14 +138,14 @@ def outcomes(desk: Desk, found: Sequence[Json], done: str) -> int:
         desk.screen.document(found)
         if undone:
             error = "; ".join(f"{each['id']} {each['message']}" for each in undone)
-            desk.screen.aside(_error(error))
+            desk.screen.aside(error_document(error))
     for each in () if desk.is_json else found:
         style = "green" if each[done] else "red"
         desk.screen.line((each["id"], "bold"), ("  ", ""), (each["message"], style))
     return EXIT_FAILED if undone else EXIT_OK
 
 
-def _error(words: str) -> str:
+def error_document(words: str) -> str:
     """What went wrong, for a program."""
     return json.dumps({"error": words})
 

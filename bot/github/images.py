@@ -11,6 +11,7 @@ from bot import logs
 from bot.domain import images
 from bot.domain.images import MAX_IMAGE_BYTES, Picture
 from bot.github.transport import CONNECT_TIMEOUT_SECONDS
+from bot.github.whole import read_bounded
 
 log = logs.get(__name__)
 
@@ -48,16 +49,6 @@ class Gallery:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS),
             ) as answer:
                 if answer.status not in _REDIRECTS:
-                    return await _bounded(answer) if answer.status == 200 else None
+                    return await read_bounded(answer, MAX_IMAGE_BYTES) if answer.status == 200 else None
                 url = str(URL(url, encoded=True).join(URL(answer.headers.get("location", ""), encoded=True)))
         return None
-
-
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes | None:
-    """The body, or None when it is longer than a picture may be."""
-    received = bytearray()
-    async for chunk in answer.content.iter_any():
-        received += chunk
-        if len(received) > MAX_IMAGE_BYTES:
-            return None
-    return bytes(received)

@@ -14,7 +14,7 @@ from bot.domain.clock import Clock
 from bot.domain.ports import APP_ITSELF, Limits
 from bot.errors import Invalid, IssuewrightError, RateLimited, RetryLater
 from bot.github.faults import MOVED, Answer, Call, Moved, fault, hidden_limit, is_suspension, rate_of
-from bot.github.whole import whole
+from bot.github.whole import read_bounded, whole
 
 # https://docs.github.com/en/rest/about-the-rest-api/api-versions
 API_VERSION: Final = "2022-11-28"
@@ -272,13 +272,11 @@ class Transport(gidgethub_abc.GitHubAPI):
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS),
         ) as response:
-            received = bytearray()
-            async for chunk in response.content.iter_any():
-                received += chunk
-                if len(received) > max_bytes:
-                    raise _too_large(call, max_bytes)
+            received = await read_bounded(response, max_bytes)
+            if received is None:
+                raise _too_large(call, max_bytes)
             names = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, names, bytes(received))
+            return Answer(response.status, names, received)
 
 
 def _too_large(call: Call, max_bytes: int) -> Invalid | RetryLater:

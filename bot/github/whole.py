@@ -1,7 +1,9 @@
-"""A whole list, page after page; a part is never given out as the whole."""
+"""A whole list, page after page, and a whole body; a part is never given out as the whole."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+import aiohttp
 
 from bot.errors import Invalid
 
@@ -25,3 +27,13 @@ async def whole(
             return found
         place = following
     raise Invalid(f"GitHub lists more than {max_pages} pages: GET {path}")
+
+
+async def read_bounded(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
+    """The whole body, or None as soon as it is longer than *max_bytes* (after decompression)."""
+    received = bytearray()
+    async for chunk in response.content.iter_any():
+        received += chunk
+        if len(received) > max_bytes:
+            return None
+    return bytes(received)
