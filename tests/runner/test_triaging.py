@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Table, select, update
 
 from bot.db import again
 from bot.db.tables import agent_issues, agent_jobs, job_origins, ledger, verifications
@@ -15,20 +15,9 @@ from bot.errors import RetryLater
 from bot.runner import base as bases
 from tests.runner.conftest import ANSWER, PROPOSE, World, attempt
 from tests.runner.stands import PlayedModel, call
+from tests.triage.conftest import opinion
 
-LOOK = {
-    "reasoning": "The dog makes the wrong sound.",
-    "type": "BUG",
-    "priority": "HIGH",
-    "complexity": 2,
-    "module": "dog.py",
-    "agent": "code.fix",
-    "model": "haiku",
-    "confidence": 0.9,
-    "ready": True,
-    "missing": [],
-    "question": "",
-}
+LOOK = opinion(complexity=2, module="dog.py")
 QUESTION = {
     **LOOK,
     "ready": False,
@@ -63,10 +52,9 @@ def looking(world: World, look: Any, *turns: Any) -> Looking:
     return model
 
 
-async def row_of(world: World, table: Any, **found: Any) -> Any:
-    column, value = next(iter(found.items()))
+async def row_of(world: World, table: Table, where: ColumnElement[bool]) -> Any:
     async with world.database.read() as connection:
-        return (await connection.execute(select(table).where(table.c[column] == value))).one()
+        return (await connection.execute(select(table).where(where))).one()
 
 
 async def run(world: World, job_id: str) -> Any:
@@ -80,14 +68,14 @@ async def test_a_look_chooses_model_and_agent_and_is_kept(world: World, job_id: 
     facts = await run(world, job_id)
 
     assert facts.cause is Cause.PULL_REQUEST
-    job = await row_of(world, agent_jobs, id=job_id)
+    job = await row_of(world, agent_jobs, agent_jobs.c.id == job_id)
     assert (job.agent_type, job.model) == ("code.fix", "haiku")
     assert model.requests[0].model == "claude-haiku-5-5"
-    origin = await row_of(world, job_origins, job_id=job_id)
+    origin = await row_of(world, job_origins, job_origins.c.job_id == job_id)
     assert (origin.triage["module"], origin.triage["complexity"]) == ("dog.py", 2)
-    issue = await row_of(world, agent_issues, id=job.issue_id)
+    issue = await row_of(world, agent_issues, agent_issues.c.id == job.issue_id)
     assert issue.type is IssueType.BUG
-    paid = await row_of(world, ledger, purpose=Purpose.TRIAGE)
+    paid = await row_of(world, ledger, ledger.c.purpose == Purpose.TRIAGE)
     assert paid.is_settled
     assert 0 < paid.settled_micro_usd < 10_000
 
@@ -149,7 +137,7 @@ async def test_without_a_sound_look_the_rules_stand(world: World, job_id: str, l
     looking(world, look)
     facts = await run(world, job_id)
     assert facts.cause is Cause.PULL_REQUEST
-    job = await row_of(world, agent_jobs, id=job_id)
+    job = await row_of(world, agent_jobs, agent_jobs.c.id == job_id)
     assert (job.agent_type, job.model) == ("code.fix", "sonnet")
 
 

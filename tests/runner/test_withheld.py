@@ -6,17 +6,15 @@ from bot.domain.enums import Cause
 from bot.domain.values import FileChange
 from bot.runner.freezing import Voice, withheld
 from bot.runner.outcome import Outcome
-from bot.workspace.toolhost import diff
+from tests.runner.test_last_look import change
 
 TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 VOICE = Voice(("known-value-7c41d90a5b",), "https://forge.example/o/r", "", b"key")
 
 
-def change(new: str, *, old: str | None = None, path: str = "notes.txt") -> Outcome:
+def outcome(new: str, *, old: str | None = None, path: str = "notes.txt") -> Outcome:
     """The outcome of a change of one file from *old* to *new*."""
-    patch = diff.make(path, old, new, is_executable=False)
-    one = FileChange(path, new, old is None, False, patch.text, patch.added_lines, patch.removed_lines)
-    return Outcome(Cause.PULL_REQUEST, changes=(one,))
+    return Outcome(Cause.PULL_REQUEST, changes=(change(path, old, new),))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +33,7 @@ def change(new: str, *, old: str | None = None, path: str = "notes.txt") -> Outc
 )
 @pytest.mark.parametrize("old", [None, "one\ntwo\nthree\n"])
 def test_an_added_secret_is_seen(line: str, old: str | None) -> None:
-    assert withheld(change(f"{old or ''}{line}\n", old=old), VOICE)
+    assert withheld(outcome(f"{old or ''}{line}\n", old=old), VOICE)
 
 
 @pytest.mark.parametrize("head", ["", "--- a/notes.txt\n+++ b/notes.txt\n"])
@@ -47,14 +45,14 @@ def test_an_added_secret_is_seen_with_and_without_a_files_head(head: str, hunk: 
 
 
 def test_a_secret_in_a_path_is_seen() -> None:
-    assert withheld(change("x\n", path=f"docs/{TOKEN}.txt"), VOICE)
+    assert withheld(outcome("x\n", path=f"docs/{TOKEN}.txt"), VOICE)
 
 
 def test_what_was_there_before_is_no_reason() -> None:
-    assert withheld(change(f"{TOKEN}\nnew\n", old=f"{TOKEN}\nold\n"), VOICE) == ()
-    assert withheld(change("new\n", old=f"{TOKEN}\n"), VOICE) == ()
+    assert withheld(outcome(f"{TOKEN}\nnew\n", old=f"{TOKEN}\nold\n"), VOICE) == ()
+    assert withheld(outcome("new\n", old=f"{TOKEN}\n"), VOICE) == ()
 
 
 def test_a_change_without_secrets_is_let_through() -> None:
-    assert withheld(change("++i;\n@@ -1 +1 @@\n", old="+++ a\n"), VOICE) == ()
-    assert withheld(change(""), VOICE) == ()
+    assert withheld(outcome("++i;\n@@ -1 +1 @@\n", old="+++ a\n"), VOICE) == ()
+    assert withheld(outcome(""), VOICE) == ()
