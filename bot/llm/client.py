@@ -161,11 +161,20 @@ class AnthropicModel:
     @staticmethod
     def _connection_failure(error: Exception) -> IssuewrightError:
         """Apart: what failed before anything was sent, and what failed after."""
+        import aiohttp
         import httpx2
 
-        before = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-        reason = type(error.__cause__ or error).__name__
-        return failures.away(reason) if isinstance(error.__cause__, before) else failures.cut(reason)
+        before = (
+            aiohttp.ClientConnectorError,
+            aiohttp.ClientHttpProxyError,
+            aiohttp.ConnectionTimeoutError,
+            httpx2.UnsupportedProtocol,
+        )
+        # The SDK's error comes from the transport's, and that from what happened.
+        cause = error.__cause__ or error
+        origin = cause.__cause__ or cause
+        reason = type(origin).__name__
+        return failures.away(reason) if isinstance(origin, before) else failures.cut(reason)
 
 
 async def _read_json(response: "httpx2.Response") -> Json:
