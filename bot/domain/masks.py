@@ -59,6 +59,7 @@ _DUMMY: Final = re.compile(
     r"(?i)example|dummy|fake|sample|placeholder|redacted|changeme|your|x{4}|\*{4}|0{6}|12345678|abcdefgh"
 )
 _MIN_DISTINCT: Final = 10
+_LETTER: Final = re.compile(r"[^\n]")
 _ENV_NAME: Final = re.compile(r"(?i)\.env(?:rc)?(?:\..+)?|.*\.env")
 _ENV_TEMPLATE: Final = re.compile(r"(?i).*\.(?:example|sample|template|tmpl|dist|defaults?|md)")
 _ENV_VALUE: Final = re.compile(
@@ -77,13 +78,12 @@ def mask(text: str, form: Form = shown_mask) -> tuple[str, int]:
 
     The number of lines stays the same; the second time changes nothing.
     """
-    if not any(beginning in text for beginning in _BEGINNINGS):
-        return text, 0
-    count = 0
-    for name, pattern in _SHAPES:
-        text, found = _replaced(text, name, pattern, form)
-        count += found
-    return text, count
+    return _covered(text, lambda kind, secret: form(kind) + "\n" * secret.count("\n"))
+
+
+def blot(text: str) -> str:
+    """*text* with a NUL for each character that `mask` hides but line ends: every place stays where it is."""
+    return _covered(text, lambda _, secret: _LETTER.sub("\0", secret))[0]
 
 
 def mask_values(text: str, form: Form = shown_mask) -> tuple[str, int]:
@@ -119,17 +119,22 @@ def is_suspicious(data: bytes) -> bool:
     return any(beginning in data for beginning in _ENCODED)
 
 
-def _replaced(text: str, name: str, pattern: re.Pattern[str], form: Form) -> tuple[str, int]:
+def _covered(text: str, cover: Callable[[str, str], str]) -> tuple[str, int]:
+    """*text* with what *cover* makes of the kind and the text of each certain secret; how many there were."""
+    if not any(beginning in text for beginning in _BEGINNINGS):
+        return text, 0
     count = 0
+    for name, pattern in _SHAPES:
 
-    def replacement(match: re.Match[str]) -> str:
-        nonlocal count
-        if _is_dummy(name, match[0]):
-            return match[0]
-        count += 1
-        return form(name) + "\n" * match[0].count("\n")
+        def replacement(match: re.Match[str], name: str = name) -> str:
+            nonlocal count
+            if _is_dummy(name, match[0]):
+                return match[0]
+            count += 1
+            return cover(name, match[0])
 
-    return pattern.sub(replacement, text), count
+        text = pattern.sub(replacement, text)
+    return text, count
 
 
 def _is_dummy(name: str, value: str) -> bool:

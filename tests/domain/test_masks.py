@@ -1,10 +1,11 @@
 """What is masked before a model reads it, and what is left alone."""
 
+import re
 import unicodedata
 
 import pytest
 
-from bot.domain.masks import MASK, is_env_file, is_suspicious, mask, mask_file, mask_values
+from bot.domain.masks import MASK, blot, is_env_file, is_suspicious, mask, mask_file, mask_values
 from bot.domain.paths import is_git_spelling
 
 BODY = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2"
@@ -66,6 +67,17 @@ def test_dummies_and_what_only_looks_random_stay_readable(dummy: str) -> None:
 def test_masking_twice_is_masking_once() -> None:
     once, _ = mask("\n".join([*SECRETS.values(), KEY]))
     assert mask(once) == (once, 0)
+
+
+@pytest.mark.parametrize("secret", [*SECRETS.values(), KEY])
+def test_a_blot_covers_what_is_masked_and_leaves_every_place_where_it_is(secret: str) -> None:
+    text = f"key = '{secret}'\n# of the shop\n"
+    blotted = blot(text)
+    assert re.sub(r"\0(?:\0|\n(?=\0))*", "SECRET", blotted) == "key = 'SECRET'\n# of the shop\n"
+    assert [place for place, letter in enumerate(blotted) if letter == "\n"] == [
+        place for place, letter in enumerate(text) if letter == "\n"
+    ]
+    assert len(blotted) == len(text)
 
 
 def test_an_environment_file_shows_its_names_and_no_value() -> None:

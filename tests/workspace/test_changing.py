@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain import masks
 from bot.domain.paths import RefusedPath
 from bot.workspace.toolhost.beneath import MAX_FILE_BYTES, Tree, Trouble
 from bot.workspace.toolhost.changing import Editor
@@ -251,6 +252,67 @@ def test_whether_an_edit_fits_tells_nothing_of_a_hidden_value(desk: Desk, path: 
     desk.put(path, b"KEY=abc\n")
     with pytest.raises(Trouble, match="are hidden, so no part of it can be edited"):
         desk.editor.edit_file(path, old, "KEY=")
+
+
+TOKEN = "ghp_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2"
+KEY = "-----BEGIN PRIVATE KEY-----\n" + (TOKEN[4:] * 2 + "\n") * 4 + "-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize("guess", ["ghp_", TOKEN[:9], TOKEN[9:20], TOKEN, f"'{TOKEN}'", "ghp", "B3d"])
+def test_an_edit_that_fits_into_a_secret_is_answered_as_one_that_fits_nowhere(desk: Desk, guess: str) -> None:
+    desk.put("conf.py", f"a = 1\ntoken = '{TOKEN}'\n".encode())
+    answers = set()
+    for old in (guess, f"token = '{guess}", "wrong_" + guess.swapcase()):
+        with pytest.raises(Trouble, match="old does not occur in the file") as caught:
+            desk.editor.edit_file("conf.py", old, "x")
+        answers.add(str(caught.value))
+    assert len(answers) == 1
+
+
+def test_a_line_of_a_secret_gives_no_hint_and_no_count(desk: Desk) -> None:
+    desk.put("key.py", f"k = 1\n{KEY}{TOKEN[4:8]} = 1\n".encode())
+    for old in (f"{TOKEN[4:] * 2}\nx", "\0" * 72, "\0" * 27 + "\nx"):
+        with pytest.raises(Trouble, match="does not occur") as caught:
+            desk.editor.edit_file("key.py", old, "x")
+        assert "stands at line" not in str(caught.value)
+    assert desk.editor.edit_file("key.py", TOKEN[4:8], "name") == "Edited key.py at line 8."
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("token = '", "token = 'x"),
+        ("'  # ours", "example'  # ours"),
+        ("'  # ours", "'"),
+        ("\nend", "x\nend"),
+        ("\n-", "-"),
+        ("hooks = ''", "hooks = 'hooks.slack.com/services/" + "a" * 20),
+    ],
+)
+def test_no_edit_makes_a_secret_look_like_none(desk: Desk, old: str, new: str) -> None:
+    text = f"hooks = ''\ntoken = '{TOKEN}'  # ours\n-\n{KEY}end\n"
+    file = desk.put("conf.py", text.encode())
+    with suppress(Trouble):
+        desk.editor.edit_file("conf.py", old, new)
+    assert all(masks.blot(file.read_text()).count(part) == 0 for part in ("aB3d", "1bC2"))
+
+
+def test_what_stands_near_a_secret_can_be_edited(desk: Desk) -> None:
+    file = desk.put("conf.py", f"a = 1\ntoken = '{TOKEN}'\nb = 2\n{KEY}\nc = 3\n".encode())
+    for old, new in (("a = 1\ntoken =", "a = 2\nname ="), ("b = 2", "b = 3"), ("c = 3", "c = 4")):
+        desk.editor.edit_file("conf.py", old, new)
+    assert file.read_text() == f"a = 2\nname = '{TOKEN}'\nb = 3\n{KEY}\nc = 4\n"
+    with pytest.raises(Trouble, match="ends at a secret"):
+        desk.editor.edit_file("conf.py", "name = '", "name = ''")
+
+
+def test_the_context_of_a_change_shows_no_part_of_a_secret_that_began_before_it(desk: Desk) -> None:
+    desk.put("key.py", f"{KEY}\nc = 3\n".encode())
+    desk.editor.edit_file("key.py", "c = 3", "c = 4")
+    shown = desk.editor.git_diff()
+    assert TOKEN[4:20] not in shown
+    assert shown.endswith("-c = 3\n+c = 4\n")
+    assert TOKEN[4:20] in desk.editor.changes()[0]["patch"]
 
 
 def test_the_template_of_an_environment_can_be_edited(desk: Desk) -> None:

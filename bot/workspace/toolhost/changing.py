@@ -1,6 +1,7 @@
 """The tools that change files, and the account of what they changed."""
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ MAX_DIFF_LINES = 1_000
 _NOTHING = "Nothing is changed."
 _NEW_FILE_MODE = 0o644
 _SHOWN_PLACES = 10
+_BLOTS = re.compile(r"\0+")
 
 
 class Editor:
@@ -27,16 +29,21 @@ class Editor:
         self._originals = originals
 
     def edit_file(self, path: str, old: str, new: str) -> str:
-        """Replace *old*, which must stand exactly once in the file, by *new*."""
+        """Replace *old*, which must stand exactly once in the file as the tools show it, by *new*."""
         parts = self._writable(path)
         _check_no_environment(parts[-1])
         content, mode = self._tree.read(parts)
         text = decoded(content)
         _check_no_mask(old + new, text)
         old, new = _fitting_line_ends(text, old, new)
-        _check_once(text, old, new)
-        self._write(parts, text.replace(old, new, 1), (content, mode))
-        line = text[: text.index(old)].count("\n") + 1
+        seen = masks.blot(text)
+        _check_once(seen, old, new)
+        start = seen.index(old)
+        end = start + len(old)
+        changed = text[:start] + new + text[end:]
+        _check_hides(seen[:start], seen[end:], new, changed)
+        self._write(parts, changed, (content, mode))
+        line = text.count("\n", 0, start) + 1
         return f"Edited {path} at line {line}."
 
     def write_file(self, path: str, content: str) -> str:
@@ -61,20 +68,20 @@ class Editor:
     def git_diff(self, skip: int = 0) -> str:
         """Everything that was changed so far, as one patch, after its first *skip* lines."""
         check_numbers(skip=skip + 1)
-        patches = (_masked_patch(change) for change in self._changes())
+        patches = (_patch(original, now, is_masked=True).text for original, now in self._changed())
         lines = (line for patch in patches for line in patch.removesuffix("\n").split("\n"))
         text = paged(lines, skip=skip, limit=MAX_DIFF_LINES, nothing=_NOTHING)
         return text if text == _NOTHING else text + "\n"
 
     def changes(self) -> list[dict[str, Any]]:
         """One record per changed file, sorted by path: the fields of `bot.domain.values.FileChange`."""
-        return list(self._changes())
+        return [_change(original, now) for original, now in self._changed()]
 
-    def _changes(self) -> Iterator[dict[str, Any]]:
+    def _changed(self) -> Iterator[tuple[Original, tuple[bytes, int] | None]]:
         for original in self._originals:
             now = self._tree.read_if_there(tuple(original.path.split("/")))
             if (now[0] if now else None) != original.content:
-                yield _change(original, now)
+                yield original, now
 
     def _writable(self, path: str) -> tuple[str, ...]:
         if path.endswith("/"):
@@ -131,6 +138,21 @@ def _check_no_mask(given: str, text: str) -> None:
         )
 
 
+def _check_hides(before: str, after: str, new: str, changed: str) -> None:
+    """Refuse an edit beside a secret, or by which one would no longer look like one and be shown.
+
+    *before* and *after* are what stays around *new*, blotted; *changed* is the whole.
+    """
+    blotted = masks.blot(changed)
+    hidden = _BLOTS.finditer(before + " " * len(new) + after)
+    is_shown = any(blotted[blots.start() : blots.end()] != blots[0] for blots in hidden)
+    if is_shown or before.endswith("\0") or after.startswith("\0"):
+        raise Trouble(
+            "This edit ends at a secret that the tools hide, or would change how it reads. "
+            "Leave at least one character on each side of the secret as it is."
+        )
+
+
 def _encoded(text: str) -> bytes:
     try:
         content = text.encode("utf-8")
@@ -155,6 +177,8 @@ def _check_once(text: str, old: str, new: str) -> None:
         raise Trouble("old is empty; name the exact text to replace, or use write_file.")
     if old == new:
         raise Trouble("old and new are the same; nothing would change.")
+    if "\0" in old:
+        raise Trouble("old does not occur in the file: no text holds a NUL.")
     places = _places(text, old)
     if len(places) == 1:
         return
@@ -188,20 +212,29 @@ def _hint(text: str, old: str) -> str:
     return f" Its first line stands at line {shown}; compare spaces, tabs and the lines that follow."
 
 
-def _masked_patch(change: dict[str, Any]) -> str:
-    return masks.mask_file(change["path"].rpartition("/")[2], change["patch"])[0]
+def _patch(original: Original, now: tuple[bytes, int] | None, *, is_masked: bool = False) -> diff.Patch:
+    """What became of a file; masked in the whole file, since a hunk may begin in the middle of a secret."""
+    name = original.path.rpartition("/")[2]
+    return diff.make(
+        original.path,
+        None if original.content is None else original.content.decode("utf-8"),
+        None if now is None else decoded(now[0]),
+        is_executable=_is_executable(original, now),
+        shown=(lambda text: masks.mask_file(name, text)[0]) if is_masked else str,
+    )
+
+
+def _is_executable(original: Original, now: tuple[bytes, int] | None) -> bool:
+    return bool((now[1] if now else original.mode) & 0o100)
 
 
 def _change(original: Original, now: tuple[bytes, int] | None) -> dict[str, Any]:
-    old = None if original.content is None else original.content.decode("utf-8")
-    new = None if now is None else decoded(now[0])
-    is_executable = bool((now[1] if now else original.mode) & 0o100)
-    patch = diff.make(original.path, old, new, is_executable=is_executable)
+    patch = _patch(original, now)
     return {
         "path": original.path,
-        "content": new,
+        "content": None if now is None else decoded(now[0]),
         "is_new": original.content is None,
-        "is_executable": is_executable,
+        "is_executable": _is_executable(original, now),
         "patch": patch.text,
         "added_lines": patch.added_lines,
         "removed_lines": patch.removed_lines,

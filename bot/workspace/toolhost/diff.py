@@ -4,7 +4,7 @@ The format is that of https://git-scm.com/docs/diff-format; lines end at a line 
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -24,11 +24,22 @@ class Patch:
     removed_lines: int
 
 
-def make(path: str, old: str | None, new: str | None, *, is_executable: bool) -> Patch:
-    """The patch that turns *old* into *new* at *path*; None stands for a file that is not there."""
+def make(
+    path: str,
+    old: str | None,
+    new: str | None,
+    *,
+    is_executable: bool,
+    shown: Callable[[str], str] = str,
+) -> Patch:
+    """The patch that turns *old* into *new* at *path*; None stands for a file that is not there.
+
+    *shown* makes of each whole text what the patch shows of it, line by line.
+    """
     old_lines, new_lines = _lines(old or ""), _lines(new or "")
     opcodes = _opcodes(old_lines, new_lines)
-    hunks = [_hunk(group, old_lines, new_lines) for group in _groups(opcodes)]
+    old_shown, new_shown = _lines(shown(old or "")), _lines(shown(new or ""))
+    hunks = [_hunk(group, old_shown, new_shown) for group in _groups(opcodes)]
     removed = sum(o[2] - o[1] for o in opcodes if o[0] != "equal")
     added = sum(o[4] - o[3] for o in opcodes if o[0] != "equal")
     head = _head(path, old, new, is_executable=is_executable, has_hunks=bool(hunks))
