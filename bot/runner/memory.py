@@ -1,7 +1,7 @@
 """The agent's `recall`: this repository's earlier requests, found by a few words."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.db import recall
@@ -11,6 +11,7 @@ from bot.domain import masks, ranking
 from bot.domain.ports import Tools
 from bot.domain.text import normalise
 from bot.domain.values import ClaimedJob, FileChange, Json, Scope, ToolResult
+from bot.workspace.toolhost.beneath import Hides
 
 MAX_FOUND: Final = 5
 _MAX_BODY_CHARS: Final = 400
@@ -39,10 +40,14 @@ class JobTools:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Answers from the database for one job; sees no other repository, and no other organization."""
+    """Answers from the database for one job; sees no other repository, and no other organization.
+
+    Names of files that *hides* covers neither come out nor count for what is found.
+    """
 
     database: Database
     job: ClaimedJob
+    hides: Hides
 
     async def answer(self, query: str) -> ToolResult:
         """The requests that *query* is about, best first, as text for the model."""
@@ -51,7 +56,11 @@ class Recall:
             found = await recall.memories(
                 scope, connection, repository_id=self.job.repository.id, but_issue_id=self.job.issue_id
             )
-        return ToolResult(await asyncio.to_thread(_told, query, found))
+        return ToolResult(await asyncio.to_thread(_told, query, [self._seen(one) for one in found]))
+
+    def _seen(self, memory: Memory) -> Memory:
+        files = tuple(path for path in memory.files if not self.hides(tuple(path.split("/"))))
+        return replace(memory, files=files)
 
 
 def _told(query: str, memories: list[Memory]) -> str:

@@ -34,6 +34,7 @@ from bot.runner.outcome import Outcome, answers, decide, needs_verification
 from bot.runner.record import JobRecord
 from bot.runner.triaging import Triaging
 from bot.runner.verifying import Desk, verifier_of
+from bot.workspace.toolhost.globs import Exclusion
 from bot.workspace.workspace import Workspace
 
 Told: TypeAlias = Callable[[ClaimedJob], AbstractAsyncContextManager[None]]
@@ -165,7 +166,7 @@ class Work:
                 await self._prompt(job, base, before, definition, host, api),
                 model=self.model,
                 info=self.catalogue.resolve(job.model),
-                tools=JobTools(host, Recall(self.database, job)),
+                tools=JobTools(host, Recall(self.database, job, Exclusion(base.config.exclude))),
                 record=record,
                 clock=self.clock,
                 judge=verifier,

@@ -10,6 +10,7 @@ from bot.db.transcript import Artifact
 from bot.domain.enums import ArtifactType, Cause
 from bot.domain.values import ClaimedJob, Scope
 from bot.runner.memory import MAX_FOUND, Recall
+from bot.workspace.toolhost.globs import Exclusion
 from tests.db.rows import NOW, claim, make_job, make_tenant, start_job
 from tests.db.runs import end_job
 
@@ -30,8 +31,8 @@ async def _ended(
     await end_job(database, job.id, Cause.ANSWERED, job=job)
 
 
-async def _recall(database: Database, job: ClaimedJob, query: str) -> str:
-    return (await Recall(database, job).answer(query)).text
+async def _recall(database: Database, job: ClaimedJob, query: str, *exclude: str) -> str:
+    return (await Recall(database, job, Exclusion(exclude)).answer(query)).text
 
 
 async def test_what_was_asked_and_answered_before_is_found_by_its_words(database: Database) -> None:
@@ -42,6 +43,16 @@ async def test_what_was_asked_and_answered_before_is_found_by_its_words(database
     assert told.startswith("#1 CSV export is slow (2026-11-22, ended: answered)\nchanged: export.py\n")
     assert "answered: The writer flushes each row." in told
     assert "Dark mode" not in told
+
+
+async def test_names_of_excluded_files_do_not_come_out_and_find_nothing(database: Database) -> None:
+    tenant = await make_tenant(database)
+    files = ("private/merger.py", "src/a.py", "keys/B.PEM")
+    await _ended(database, tenant, 1, "CSV export is slow", "Faster now.", files)
+    job = await start_job(database, tenant, 9)
+    assert "\nchanged: src/a.py\n" in await _recall(database, job, "slow export", "/private/", "*.pem")
+    assert "Nothing" in await _recall(database, job, "merger", "/private/", "*.pem")
+    assert "merger" in await _recall(database, job, "merger", "*.pem")
 
 
 async def test_only_the_best_are_told(database: Database) -> None:
