@@ -69,6 +69,10 @@ class Work:
     is_debug: bool
     company: Company = field(default_factory=Company)
 
+    def with_model(self, model: Model) -> "Work":
+        """The same work, with *model* for triage and turns."""
+        return replace(self, model=model, triaging=replace(self.triaging, model=model))
+
     async def authorize(self, job: ClaimedJob) -> None:
         """Ask GitHub now whether the person may still command this.
 

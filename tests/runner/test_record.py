@@ -1,8 +1,10 @@
 """Transcript, ledger and log of one job, on both databases and under its fence."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -17,6 +19,7 @@ from bot.domain.budget import BudgetExceeded, Budgets
 from bot.domain.enums import LogLevel, StepKind
 from bot.domain.values import ClaimedJob, FileChange, Said, Scope, Usage
 from bot.errors import LeaseLost, RetryLater
+from bot.runner import record as runner_record
 from bot.runner.record import JobRecord
 from tests.db.rows import NOW, make_tenant, start_job
 from tests.fakes import ManualClock
@@ -301,3 +304,78 @@ async def test_characters_that_no_database_keeps_are_replaced(record: JobRecord,
     await record.log(LogLevel.INFO, "a\0b", {"k": "\0"})
     (line,) = await rows(database, "agent_logs")
     assert (line.message, line.data) == ("a\ufffdb", {"k": "\ufffd"})
+
+
+async def until(is_so: Callable[[], Awaitable[object]]) -> None:
+    """Look again and again, until something is so."""
+    async with asyncio.timeout(60):
+        while not await is_so():
+            continue
+
+
+async def test_what_is_due_soon_is_one_transaction_with_what_comes_next(
+    record: JobRecord, database: Database, turns: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reservation = await record.write(Entry(need=Need(900, 1_000)))
+    assert reservation is not None
+    transactions = []
+
+    async def counted(action: Any) -> Any:
+        transactions.append(action)
+        return await Database.transact(database, action)
+
+    monkeypatch.setattr(record, "database", SimpleNamespace(transact=counted))
+    await record.soon(Entry(rows=(TURN,), bill=Bill(reservation, Usage(1, 2, 3, 4), 100)))
+    assert (transactions, turns) == ([], [])
+    # The bill counts before the next call is: 100 and 900 are within 1,000, 900 and 900 are not.
+    answer = StepRow(1, StepKind.TOOLS, {})
+    assert await record.hear(lambda _: Entry(rows=(answer,), need=Need(900, 1_000)))
+    assert (len(transactions), turns) == (1, ["turn"])
+    assert [step.kind for step in await rows(database, "job_steps")] == [StepKind.TURN, StepKind.TOOLS]
+    assert [paid.is_settled for paid in await rows(database, "ledger")] == [True, False]
+
+
+async def test_what_is_due_soon_is_durable_while_a_slow_tool_runs(
+    record: JobRecord, database: Database, turns: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_record, "LAG_SECONDS", 0)
+    await record.soon(Entry(rows=(TURN,)))
+    await until(lambda: rows(database, "job_steps"))
+    record.note(LoopEvent(LoopEventKind.TOOL, "run_command", 1))
+    await record.write(Entry(rows=(StepRow(1, StepKind.TOOLS, {}),)))
+    assert turns == ["turn"]
+    assert len(await rows(database, "job_steps")) == 2
+    assert [line.message for line in await rows(database, "agent_logs")] == ["tool: run_command"]
+
+
+async def test_what_goes_wrong_beside_a_tool_is_told_by_the_next_call(
+    record: JobRecord, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_record, "LAG_SECONDS", 0)
+    late = replace(record, job=replace(record.job, fence=record.job.fence - 1))
+    await late.soon(Entry(rows=(TURN,)))
+
+    async def is_over() -> bool:
+        await asyncio.sleep(0)
+        return late._flushing is not None and late._flushing.done()
+
+    await until(is_over)
+    for call in (late.write(Entry()), late.hear(lambda _: Entry()), late.soon(Entry())):
+        with pytest.raises(LeaseLost):
+            await call
+    await late.close()
+    assert await rows(database, "job_steps") == []
+
+
+async def test_the_end_of_a_record_writes_what_is_due(record: JobRecord, database: Database) -> None:
+    await record.soon(Entry(rows=(TURN,)))
+    await record.close()
+    await record.close()
+    assert len(await rows(database, "job_steps")) == 1
+
+
+async def test_a_record_whose_lease_is_lost_ends_in_silence(record: JobRecord, database: Database) -> None:
+    late = replace(record, job=replace(record.job, fence=record.job.fence - 1))
+    await late.soon(Entry(rows=(TURN,)))
+    await late.close()
+    assert await rows(database, "job_steps") == []
