@@ -1,6 +1,5 @@
 """The demo's world as data: a small repository with a real bug, a person's issue, and the played answers."""
 
-import json
 from typing import Any, Final
 
 OWNER: Final = "octo-bakery"
@@ -121,7 +120,7 @@ BOOK: Final[dict[str, Any]] = {
             "name": "triage",
             "match": "splitting a bill",
             "output": True,
-            "turns": [{"content": [{"type": "text", "text": json.dumps(_TRIAGE)}]}],
+            "turns": [{"json": _TRIAGE}],
         },
         {
             "name": "split",

@@ -15,9 +15,9 @@ from bot.standin.model.script import Book
 
 CALLS = [
     block
-    for script in sample.BOOK["scripts"]
-    for turn in script["turns"]
-    for block in turn["content"]
+    for script in Book.read(sample.BOOK).scripts
+    for turn in script.turns
+    for block in turn.content
     if block["type"] == "tool_use"
 ]
 

@@ -55,22 +55,21 @@ async def commit(
     await bare.update_ref(f"refs/heads/{place.default_branch}", sha, parent)
 
 
-async def files_of(product: Rig, branch: str) -> dict[str, bytes]:
-    """The plain files of a branch on the forge, by path."""
+async def tree_of(product: Rig, branch: str) -> dict[str, tuple[str, bytes]]:
+    """Every file of a branch on the forge, by path: its mode and its bytes."""
     bare = Bare(product.forge.world.repository(sample.REPOSITORY).path)
-    listed = await bare.run("ls-tree", "-r", "-z", branch)
+    listed = (await bare.run("ls-tree", "-r", "-z", branch)).decode().split("\0")[:-1]
     files = {}
-    for record in listed.split(b"\0")[:-1]:
-        facts, path = record.split(b"\t", 1)
-        files[path.decode()] = await bare.read_blob(facts.split()[2].decode())
+    for record in listed:
+        facts, path = record.split("\t", 1)
+        mode, _, sha = facts.split()
+        files[path] = (mode, await bare.read_blob(sha))
     return files
 
 
-async def modes_of(product: Rig, branch: str) -> dict[str, str]:
-    """The mode of every entry of a branch on the forge, by path."""
-    bare = Bare(product.forge.world.repository(sample.REPOSITORY).path)
-    listed = (await bare.run("ls-tree", "-r", "-z", branch)).decode().split("\0")[:-1]
-    return {record.partition("\t")[2]: record.split()[0] for record in listed}
+async def files_of(product: Rig, branch: str) -> dict[str, bytes]:
+    """The bytes of every file of a branch on the forge, by path."""
+    return {path: data for path, (_, data) in (await tree_of(product, branch)).items()}
 
 
 async def blobs_of(product: Rig) -> bytes:

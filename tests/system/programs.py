@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bot.standin import sample
-from bot.standin.forge.plumbing import Bare, git_binary
+from bot.standin.forge.plumbing import git_binary
 from tests.system.effects import branches, jobs_of, our_comments, pulls
 from tests.system.places import call
 from tests.system.rig import Rig
@@ -114,9 +114,7 @@ async def ask(product: Rig, program: Program, fix: str) -> int:
     repository = program.repository(fix)
     await product.forge.create_repository(repository, program.files)
     product.forge.set_permission(repository, sample.PERSON, "write")
-    number = await product.forge.open_issue(repository, sample.PERSON, program.title, program.data["body"])
-    await product.forge.add_label(repository, number, sample.LABEL, sample.PERSON)
-    return number
+    return await product.ask_by_label(program.title, program.data["body"], repository=repository)
 
 
 async def ended(product: Rig, repository: str, number: int) -> Ended:
@@ -151,11 +149,6 @@ def run_branch(bare: Path, branch: str, commands: Sequence[str], folder: Path) -
         codes.append(done.returncode)
     shutil.rmtree(folder)
     return codes
-
-
-def bare_of(product: Rig, repository: str) -> Path:
-    """The forge's own repository on disk."""
-    return Bare(product.forge.world.repository(repository).path).path
 
 
 def added_lines(diff: str) -> Iterator[str]:

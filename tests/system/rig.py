@@ -100,21 +100,22 @@ class Rig:
         return await self.rows("SELECT * FROM workers WHERE \"heartbeatAt\" > datetime('now', '-2 seconds')")
 
     @asynccontextmanager
-    async def one_more_worker(self) -> AsyncIterator[None]:
-        """A second `issuewright worker` on the same database, stopped at the end."""
-        with (self.folder / "second-worker.log").open("ab") as log:
-            second = await asyncio.create_subprocess_exec(
+    async def one_more_worker(self, data: str = "data") -> AsyncIterator[asyncio.subprocess.Process]:
+        """One more `issuewright worker` on the same database, stopped at the end; *data* names its folder."""
+        with (self.folder / f"{data}-worker.log").open("ab") as log:
+            worker = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "bot.cli.main", "worker"),
-                env=self.environment,
+                env={**self.environment, "ISSUEWRIGHT_DATA_DIR": str(self.folder / data)},
                 cwd=self.folder,
                 stderr=log,
                 start_new_session=True,
             )
         try:
-            yield
+            yield worker
         finally:
-            second.terminate()
-            assert await second.wait() == 0
+            if worker.returncode is None:
+                worker.terminate()
+                assert await worker.wait() == 0
 
     async def redeliver(self) -> None:
         """Send failed webhooks again until each has arrived, as an operator would."""
@@ -170,10 +171,17 @@ class Rig:
         self.forge.set_webhook(f"{self.url}/webhooks/github", WEBHOOK_SECRET)
         await self.forge.install(sample.OWNER)
 
-    async def ask_by_label(self, title: str = sample.TITLE, body: str = sample.BODY) -> int:
+    async def ask_by_label(
+        self,
+        title: str = sample.TITLE,
+        body: str = sample.BODY,
+        *,
+        repository: str = sample.REPOSITORY,
+        label: str = sample.LABEL,
+    ) -> int:
         """Open an issue as a person and put the label on it; its number."""
-        number = await self.forge.open_issue(sample.REPOSITORY, sample.PERSON, title, body)
-        await self.forge.add_label(sample.REPOSITORY, number, sample.LABEL, sample.PERSON)
+        number = await self.forge.open_issue(repository, sample.PERSON, title, body)
+        await self.forge.add_label(repository, number, label, sample.PERSON)
         return number
 
     def thread(self, number: int) -> Any:

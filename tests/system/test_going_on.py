@@ -4,16 +4,13 @@ Everything of a machine dies at once and its data directory is taken away; a wor
 directory and the same database goes on. `ISSUEWRIGHT_TEST_SEED=…` plays the moments of an earlier run again.
 """
 
-import asyncio
 import os
 import random
 import re
 import shutil
 import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +23,7 @@ from tests.system.effects import branches, ended, jobs_of, our_comments, pulls
 from tests.system.hostile import FINISH, turn
 from tests.system.rig import Rig, rig
 from tests.system.watching import commands_with
+from tests.triage.conftest import opinion
 
 pytestmark = pytest.mark.skipif(
     find_bwrap() is None, reason="no bubblewrap here: nothing of a repository is run"
@@ -61,19 +59,7 @@ TURNS: Final = (
 )
 IN_COMMAND: Final = 2
 JOBS: Final = ("undisturbed", "edit", "command", "running")
-LOOK: Final = {
-    "reasoning": "It is plain.",
-    "type": "TASK",
-    "priority": "MEDIUM",
-    "complexity": 4,
-    "module": "",
-    "agent": "code.feature",
-    "model": "sonnet",
-    "confidence": 0.9,
-    "ready": True,
-    "missing": [],
-    "question": "",
-}
+LOOK: Final = opinion(type="TASK", module="", agent="code.feature", model="sonnet")
 _DURATION: Final = re.compile(r"\b\d+(\.\d+)? s\b")
 Moments = Mapping[str, int]
 """A job, and the turn at which the model keeps it waiting."""
@@ -110,14 +96,15 @@ async def test_a_job_killed_again_and_again_ends_on_another_machine_with_the_sam
         await _nothing_is_left_of(product, "data")
 
         product.model.play(_book(then))
-        async with _machine(product, "second") as second:
+        async with product.one_more_worker("second") as second:
             await product.until(lambda: _are_held(product, {**at_first, **then}, times=2), SECONDS)
             assert await _end_of(product, numbers["running"]) == whole
             os.killpg(second.pid, signal.SIGKILL)
+            await second.wait()
         await _nothing_is_left_of(product, "second")
 
         product.model.play(_book({}))
-        async with _machine(product, "third"):
+        async with product.one_more_worker("third"):
             assert await _end_of(product, numbers["edit"]) == whole
             assert await _end_of(product, numbers["command"]) == whole
 
@@ -154,8 +141,7 @@ async def _end_of(product: Rig, number: int) -> dict[str, Any]:
     assert f"Draft pull request #{pull.number} is ready" in comment
     return {
         "title": pull.title,
-        "files": await hostile.files_of(product, branch),
-        "modes": await hostile.modes_of(product, branch),
+        "tree": await hostile.tree_of(product, branch),
         "shown": _shown(product, number),
     }
 
@@ -191,23 +177,3 @@ async def _nothing_is_left_of(product: Rig, name: str) -> None:
 
     await product.until(is_gone)
     shutil.rmtree(folder)
-
-
-@asynccontextmanager
-async def _machine(product: Rig, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker with a data directory of its own, and no web process; at the end nothing is left of it."""
-    environment = {**product.environment, "ISSUEWRIGHT_DATA_DIR": str(product.folder / name)}
-    with (product.folder / f"{name}.log").open("ab") as log:
-        worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "bot.cli.main", "worker"),
-            env=environment,
-            cwd=product.folder,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield worker
-    finally:
-        if worker.returncode is None:
-            worker.terminate()
-        await worker.wait()

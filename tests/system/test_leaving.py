@@ -57,9 +57,7 @@ async def ten_jobs(product: Rig) -> list[tuple[str, int]]:
             await product.forge.create_repository(repository, dict(sample.FILES))
             product.forge.set_permission(repository, sample.PERSON, "write")
             await product.forge.install(owner)
-        number = await product.forge.open_issue(repository, sample.PERSON, sample.TITLE, sample.BODY)
-        await product.forge.add_label(repository, number, sample.LABEL, sample.PERSON)
-        asked.append((repository, number))
+        asked.append((repository, await product.ask_by_label(repository=repository)))
     return asked
 
 
@@ -83,9 +81,7 @@ async def test_ten_running_jobs_are_handed_back_within_the_grace_and_end_once_el
 
         await product.until(all_hang, timeout_seconds=120)
         # One more that waits: it must not be begun any more.
-        number = await product.forge.open_issue(asked[0][0], sample.PERSON, sample.TITLE, sample.BODY)
-        await product.forge.add_label(asked[0][0], number, sample.LABEL, sample.PERSON)
-        asked.append((asked[0][0], number))
+        asked.append((asked[0][0], await product.ask_by_label(repository=asked[0][0])))
         began = time.time()
         code, seconds = await timed_stop(product)
         assert code == 0

@@ -106,17 +106,11 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
 
 async def _ask_beside(product: Rig) -> None:
     """A job in the private repository, and one that is remembered; both end before the others begin."""
-    forge = product.forge
-    number = await forge.open_issue(
-        PRIVATE, sample.PERSON, "Question: do private", f"The recipe: {NEIGHBOUR}"
-    )
-    await forge.add_label(PRIVATE, number, "agent:ask", sample.PERSON)
+    recipe = f"The recipe: {NEIGHBOUR}"
+    await product.ask_by_label("Question: do private", recipe, repository=PRIVATE, label="agent:ask")
     await product.until(product.finished_jobs)
     body = f"It is like this: {carriers.order('memory')}"
-    remembered = await forge.open_issue(
-        sample.REPOSITORY, sample.PERSON, f"Question: do remember the {MEMORY}", body
-    )
-    await forge.add_label(sample.REPOSITORY, remembered, "agent:ask", sample.PERSON)
+    await product.ask_by_label(f"Question: do remember the {MEMORY}", body, label="agent:ask")
     await product.until(product.finished_jobs)
 
 
@@ -131,10 +125,7 @@ async def _ask(product: Rig, name: str, label: str, port: int) -> int:
     ]
     shown = "\n".join(f'![x]({url}) <img src="{url}">' for url in pictures)
     said = carriers.order("issue") if name == "looks" else ""
-    title = f"Bug: do {name}"
-    number = await product.forge.open_issue(sample.REPOSITORY, sample.PERSON, title, f"{said}\n{shown}")
-    await product.forge.add_label(sample.REPOSITORY, number, label, sample.PERSON)
-    return number
+    return await product.ask_by_label(f"Bug: do {name}", f"{said}\n{shown}", label=label)
 
 
 async def _speak(product: Rig, number: int) -> None:

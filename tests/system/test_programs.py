@@ -72,7 +72,7 @@ async def test_a_right_fix_becomes_a_verified_draft(house: Rig, program: Program
     (comment,) = done.comments
     assert f"Draft pull request #{pull.number} is ready" in comment
     assert ("Failures that were there before remain" in pull.body) is program.has_old_failures
-    bare = programs.bare_of(house, program.repository("right"))
+    bare = house.forge.world.repository(program.repository("right")).path
     assert programs.run_branch(bare, pull.pull.head, program.verify, tmp_path / "clone") == expected
 
 
