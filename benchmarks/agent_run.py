@@ -28,8 +28,8 @@ from bot.domain.effects import LoopResult
 from bot.domain.enums import Tier
 from bot.domain.ports import Model
 from bot.domain.values import ClaimedJob, ModelReply, ModelRequest, RepositoryRef, SandboxStatus, Snapshot
-from bot.llm import prices
 from bot.llm.client import AnthropicModel
+from bot.llm.prices import Catalogue
 from bot.runner.record import JobRecord
 from bot.workspace.host import ProcessToolHost
 from bot.workspace.probe import probe
@@ -135,7 +135,7 @@ async def run(
         definition,
         build(definition, request, delimiter=DELIMITER),
         model=model,
-        info=prices.resolve(MODEL),
+        info=Catalogue().resolve(MODEL),
         tools=tools,
         record=record,
         clock=clock,

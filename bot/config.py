@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.config_database import default_database_url, masked_url
-from bot.config_forms import BadValue, Option, Secret
+from bot.config_forms import MODEL_NAMES, BadValue, Option, Secret
 from bot.config_options import SETTINGS
 from bot.config_provider import KEYLESS
 from bot.config_provider import problems as provider_problems
@@ -82,9 +82,9 @@ class Settings:
     agent_max_concurrency: int = 5
     agent_default_model: str = "sonnet"
     agent_triage: bool = True
-    agent_model_haiku: str = "claude-haiku-5-5"
-    agent_model_sonnet: str = "claude-sonnet-5-5"
-    agent_model_opus: str = "claude-opus-5-5"
+    agent_model_haiku: str = MODEL_NAMES["haiku"]
+    agent_model_sonnet: str = MODEL_NAMES["sonnet"]
+    agent_model_opus: str = MODEL_NAMES["opus"]
     agent_models: str = ""
     budget_job_micro_usd: int = 3_000_000
     budget_user_day_micro_usd: int = 10_000_000

@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,7 +21,11 @@ _PRIVATE = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys")
 _SECRET_NAMES = frozenset({".ssh", ".aws", ".azure", ".config", ".docker", ".gnupg", ".kube", ".netrc"})
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.:/@-]*\Z")
 _DOLLARS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
-MODEL_CLASSES = ("haiku", "sonnet", "opus")
+MODEL_NAMES: Mapping[str, str] = MappingProxyType(
+    {"haiku": "claude-haiku-5-5", "sonnet": "claude-sonnet-5-5", "opus": "claude-opus-5-5"}
+)
+"""The classes of models, and the model that each stands for where nothing else is set."""
+MODEL_CLASSES = tuple(MODEL_NAMES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,10 @@ _Fault = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One model of the file. Prices are whole pico-USD for one token; without them all four are None."""
+    """One model of the file; `prices` are pico-USD a token of input, output, cache read, cache write."""
 
     name: str
-    input: int | None = None
-    output: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
+    prices: tuple[int, int, int, int] | None = None
     context_tokens: int = UNKNOWN_CONTEXT_TOKENS
     max_output_tokens: int = UNKNOWN_MAX_OUTPUT_TOKENS
     long_prompt_tokens: int | None = None
@@ -160,10 +157,12 @@ def _entry(name: str, values: Mapping[str, Any]) -> ModelEntry:
     fresh = values["input_usd"]
     return ModelEntry(
         name,
-        input=_pico(fresh),
-        output=_pico(values["output_usd"]),
-        cache_read=_pico(values.get("cache_read_usd", fresh)),
-        cache_write=_pico(values.get("cache_write_usd", fresh)),
+        (
+            _pico(fresh),
+            _pico(values["output_usd"]),
+            _pico(values.get("cache_read_usd", fresh)),
+            _pico(values.get("cache_write_usd", fresh)),
+        ),
         long_prompt_factor=factor,
         **tokens,
     )

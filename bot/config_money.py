@@ -2,12 +2,10 @@
 
 from typing import Final
 
-from bot.config_forms import MODEL_CLASSES, Option, dollars, full_model_name
+from bot.config_forms import MODEL_NAMES, Option, dollars, full_model_name
 from bot.config_models import models_file
+from bot.domain.overspend import BudgetKind
 
-_NAMES: Final = dict(
-    zip(MODEL_CLASSES, ("claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"), strict=True)
-)
 _WORK: Final = {"haiku": "light", "sonnet": "usual", "opus": "hard"}
 
 MODEL_OPTIONS: Final = (
@@ -19,7 +17,7 @@ MODEL_OPTIONS: Final = (
             full_name,
             f"The model that `{name}` ({_WORK[name]} work) stands for: any name that the server knows.",
         )
-        for name, full_name in _NAMES.items()
+        for name, full_name in MODEL_NAMES.items()
     ),
     Option(
         "AGENT_MODELS_FILE",
@@ -32,10 +30,9 @@ MODEL_OPTIONS: Final = (
 )
 
 
-def _budget(name: str, default: str, about: str) -> Option:
+def _budget(kind: BudgetKind, default: str, about: str) -> Option:
     """A limit in US dollars."""
-    variable = f"ISSUEWRIGHT_BUDGET_{name.upper()}_USD"
-    return Option(variable, f"budget_{name}_micro_usd", dollars, default, about)
+    return Option(kind.setting, f"budget_{kind.value}_micro_usd", dollars, default, about)
 
 
 # The minute: above the dearest single call of the table (a full prompt of claude-fable-5-1 with 16,000
@@ -43,16 +40,32 @@ def _budget(name: str, default: str, about: str) -> Option:
 # wild is slowed down before it has spent one.
 BUDGET_OPTIONS: Final = (
     _budget(
-        "job", "3", "Most that one job may cost, all attempts together; an agent may set less. 0: no limit."
+        BudgetKind.JOB,
+        "3",
+        "Most that one job may cost, all attempts together; an agent may set less. 0: no limit.",
     ),
-    _budget("user_day", "10", "Most that one person's jobs may cost in a day (UTC) in one organization."),
     _budget(
-        "repository_day", "0", "Most that the jobs of one repository may cost in a day (UTC); 0: no limit."
+        BudgetKind.USER_DAY,
+        "10",
+        "Most that one person's jobs may cost in a day (UTC) in one organization.",
     ),
-    _budget("organization_day", "25", "Most that all jobs of one organization may cost in a day (UTC)."),
-    _budget("organization_month", "200", "Most that all jobs of one organization may cost in a month (UTC)."),
     _budget(
-        "minute",
+        BudgetKind.REPOSITORY_DAY,
+        "0",
+        "Most that the jobs of one repository may cost in a day (UTC); 0: no limit.",
+    ),
+    _budget(
+        BudgetKind.ORGANIZATION_DAY,
+        "25",
+        "Most that all jobs of one organization may cost in a day (UTC).",
+    ),
+    _budget(
+        BudgetKind.ORGANIZATION_MONTH,
+        "200",
+        "Most that all jobs of one organization may cost in a month (UTC).",
+    ),
+    _budget(
+        BudgetKind.MINUTE,
         "20",
         "The breaker: most that all jobs together may spend or reserve within 60 s; above it jobs wait.",
     ),

@@ -78,7 +78,8 @@ AGENT_OPTIONS = (
         "agent_default_model",
         model_name,
         "sonnet",
-        "The model of every job: haiku, sonnet, opus or a model's full name.",
+        "The model of a job where neither a person nor the repository's agent names one: haiku, opus or a "
+        "model's full name; `sonnet` leaves it to the first look (AGENT_TRIAGE).",
     ),
     Option(
         "AGENT_TRIAGE",

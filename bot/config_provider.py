@@ -19,7 +19,7 @@ _NEEDED: Final = {
         "anthropic_region": _REGION,
         "anthropic_project": "name the Google Cloud project that is billed",
     },
-    "foundry": {"anthropic_resource": "name the resource, or set ANTHROPIC_BASE_URL"},
+    "foundry": {"anthropic_resource": "name the Foundry resource, or set ANTHROPIC_BASE_URL"},
 }
 
 

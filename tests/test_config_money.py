@@ -94,17 +94,17 @@ def test_the_page_repeats_the_defaults_and_its_example_is_one() -> None:
 
 # ── models ───────────────────────────────────────────────────────────────────────────────────────
 def test_without_configuration_the_catalogue_is_the_table() -> None:
-    assert prices.Catalogue.of(load({}, role=Role.MIGRATE)) == prices.DEFAULT
+    assert prices.Catalogue.of(load({}, role=Role.MIGRATE)) == prices.Catalogue()
 
 
 def test_a_class_may_stand_for_any_model() -> None:
     catalogue = prices.Catalogue.of(load({"AGENT_MODEL_OPUS": "claude-fable-5-1"}, role=Role.MIGRATE))
     assert catalogue.resolve("opus") == prices.MODELS["claude-fable-5-1"]
-    assert catalogue.resolve("sonnet") == prices.resolve("sonnet")
+    assert catalogue.resolve("sonnet") == prices.Catalogue().resolve("sonnet")
 
 
 def test_the_models_of_classes_without_a_price_can_be_named(tmp_path: Path) -> None:
-    assert prices.DEFAULT.unpriced == ()
+    assert prices.Catalogue().unpriced == ()
     environ = {"AGENT_MODEL_HAIKU": "local", "AGENT_MODEL_OPUS": "local"}
     assert prices.Catalogue.of(read(WHOLE, tmp_path, **environ)).unpriced == ("local",)
 
@@ -134,7 +134,7 @@ def test_a_model_of_the_file_takes_the_place_of_one_of_the_table(tmp_path: Path)
 
 def test_a_part_of_a_pico_dollar_is_a_whole_one() -> None:
     (entry,) = parse("[models.m]\ninput_usd = 0.0000015\noutput_usd = 1\n")
-    assert entry.input == 2
+    assert entry.prices is not None and entry.prices[0] == 2
 
 
 def test_all_mistakes_of_a_file_are_told_at_once_with_key_and_remedy(tmp_path: Path) -> None:

@@ -74,7 +74,15 @@ def parse(text: str, *, name: str, base: Definition | None = None) -> Definition
     Raises:
         ConfigError: the front matter is missing, is no YAML, or holds something unknown; every mistake.
     """
-    data, prompt = split(text, name=name)
+    return checked(*split(text, name=name), name=name, base=base)
+
+
+def checked(data: Any, prompt: str, *, name: str, base: Definition | None = None) -> Definition:
+    """The same for a file that was split.
+
+    Raises:
+        ConfigError: the front matter holds something unknown, or not what it must; every mistake.
+    """
     wrongs = _wrongs(data, prompt, is_whole=base is None)
     if wrongs:
         raise ConfigError(*(Problem(name, wrong, _REMEDY) for wrong in wrongs))

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bot.agents.definition import Definition, parse, split
+from bot.agents.definition import Definition, checked, split
+from bot.config_forms import MODEL_CLASSES
 from bot.errors import ConfigError, Problem
 
 FOLDER: Final = ".github/agents"
 MAX_FILES: Final = 20
 MAX_FILE_BYTES: Final = 65_536
-MODELS: Final = ("haiku", "sonnet", "opus")
 _BOUNDS: Final = {"code": "code.feature", "docs": "docs.write", "meta": "meta.research"}
 _MAX_SHOWN_CHARS: Final = 200
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -61,11 +61,11 @@ def _one(content: bytes, built_in: Mapping[str, Definition], path: str) -> Defin
         raise ConfigError(Problem(path, "URLs are not allowed in the front matter", "take it away"))
     bound = _bound(data, built_in)
     if bound is None:
-        return parse(text, name=path)  # the id is wrong, and that is what this says
+        return checked(data, prompt, name=path)  # the id is wrong, and that is what this says
     is_new = data["id"] not in built_in
     if is_new and not prompt:
         raise ConfigError(Problem(path, "a new agent needs a prompt", "write it below the front matter"))
-    definition = parse(text, name=path, base=bound)
+    definition = checked(data, prompt, name=path, base=bound)
     wrongs = _widenings(definition, bound)
     if wrongs:
         raise ConfigError(*(Problem(path, wrong, f"{bound.id} is the most there is") for wrong in wrongs))
@@ -87,8 +87,8 @@ def _widenings(definition: Definition, bound: Definition) -> list[str]:
     for name in definition.limits.wider_than(bound.limits):
         most = getattr(bound.limits, name)
         found.append(f"limits.{name} may be {most:g} at most")
-    if definition.model not in MODELS and definition.model != bound.model:
-        found.append(f"model must be one of {', '.join(MODELS)}")
+    if definition.model not in MODEL_CLASSES and definition.model != bound.model:
+        found.append(f"model must be one of {', '.join(MODEL_CLASSES)}")
     return found
 
 

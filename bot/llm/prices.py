@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bot.config import Settings
-from bot.config_forms import MODEL_CLASSES
+from bot.config_forms import MODEL_CLASSES, MODEL_NAMES
 from bot.config_models import (
     PICO_USD_PER_USD_A_MILLION,
     UNKNOWN_CONTEXT_TOKENS,
@@ -81,9 +81,6 @@ _TABLE = (
     ModelInfo("claude-fable-5-1", 1_000_000, 128_000, _price("10", "50", read="0.025")),
 )
 MODELS = MappingProxyType({info.name: info for info in _TABLE})
-ALIASES = MappingProxyType(
-    {"haiku": "claude-haiku-5-5", "sonnet": "claude-sonnet-5-5", "opus": "claude-opus-5-5"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ class Catalogue:
     """The models that an installation knows, by name, and what its three classes stand for."""
 
     models: Mapping[str, ModelInfo] = field(default_factory=lambda: MODELS)
-    aliases: Mapping[str, str] = field(default_factory=lambda: ALIASES)
+    aliases: Mapping[str, str] = field(default_factory=lambda: MODEL_NAMES)
 
     @classmethod
     def of(cls, settings: Settings) -> "Catalogue":
@@ -126,28 +123,12 @@ class Catalogue:
         return tuple(name for name in models if self.resolve(name).price is None)
 
 
-DEFAULT = Catalogue()
-
-
-def resolve(name: str) -> ModelInfo:
-    """The same from the table alone, as no configuration has touched it."""
-    return DEFAULT.resolve(name)
-
-
 def _info(entry: ModelEntry) -> ModelInfo:
     """What the configuration says of a model; an hour in its cache costs what five minutes do."""
     price = None
-    if entry.input is not None and entry.output is not None:
-        write = entry.input if entry.cache_write is None else entry.cache_write
-        price = Price(
-            input=entry.input,
-            output=entry.output,
-            cache_read=entry.input if entry.cache_read is None else entry.cache_read,
-            cache_write_5m=write,
-            cache_write_1h=write,
-            long_prompt_tokens=entry.long_prompt_tokens,
-            long_prompt_factor=entry.long_prompt_factor,
-        )
+    if entry.prices is not None:
+        fresh, output, read, write = entry.prices
+        price = Price(fresh, output, read, write, write, entry.long_prompt_tokens, entry.long_prompt_factor)
     return ModelInfo(entry.name, entry.context_tokens, entry.max_output_tokens, price)
 
 

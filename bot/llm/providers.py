@@ -11,6 +11,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from bot import config_provider
+from bot.config_provider import PROVIDERS
 from bot.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -23,16 +25,10 @@ if TYPE_CHECKING:
         | anthropic.AsyncAnthropicFoundry
     )
 
-NAMES = ("anthropic", "bedrock", "vertex", "foundry")
 DEFAULT_BASE_URL = "https://api.anthropic.com"
 BODY_CHANGED = frozenset({"bedrock", "vertex"})
 """Where the SDK moves fields of the body into the address."""
-_REGION = Problem("ANTHROPIC_REGION", "it is not set", "name the region in which the model is served")
-_PROJECT = Problem("ANTHROPIC_PROJECT", "it is not set", "name the Google Cloud project that is billed")
 _FOUNDRY_KEY = Problem("ANTHROPIC_API_KEY", "it is not set", "set a key of the Foundry resource")
-_RESOURCE = Problem(
-    "ANTHROPIC_RESOURCE", "it is not set", "name the Foundry resource, or set ANTHROPIC_BASE_URL"
-)
 _SIGNING = {
     "bedrock": ("boto3", "AWS credentials", "a Bedrock API key"),
     "vertex": ("google.auth", "Google credentials", "an access token"),
@@ -105,17 +101,19 @@ def credential_errors(provider: Provider) -> tuple[type[Exception], ...]:
 
 def _problems(provider: Provider, api_key: str, base_url: str | None) -> list[Problem]:
     """What keeps the provider from being asked."""
-    name, found = provider.name, []
-    if name not in NAMES:
-        return [Problem("ANTHROPIC_PROVIDER", f"{name!r} is not known", f"use {', '.join(NAMES)}")]
-    if name in {"bedrock", "vertex"} and not provider.region:
-        found.append(_REGION)
-    if name == "vertex" and not provider.project:
-        found.append(_PROJECT)
+    name = provider.name
+    if name not in PROVIDERS:
+        return [Problem("ANTHROPIC_PROVIDER", f"{name!r} is not known", f"use {', '.join(PROVIDERS)}")]
+    given = {
+        "anthropic_provider": name,
+        "anthropic_region": provider.region,
+        "anthropic_project": provider.project,
+        "anthropic_resource": provider.resource,
+        "anthropic_base_url": base_url,
+    }
+    found = config_provider.problems({field: text for field, text in given.items() if text})
     if name == "foundry" and not api_key:
         found.append(_FOUNDRY_KEY)
-    if name == "foundry" and not (provider.resource or base_url):
-        found.append(_RESOURCE)
     if name in _SIGNING and not api_key and not _is_installed(_SIGNING[name][0]):
         package, credentials, key = _SIGNING[name]
         wrong = f"{name} without ANTHROPIC_API_KEY uses {credentials}, and {package} is not installed"

@@ -4,19 +4,17 @@ The text may be anybody's, so the model gets no tools and its answer has one clo
 back counts as nothing: a call of a tool is not run, words outside the form are not read.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import orjson
-
 from bot import logs
+from bot.agents.conversation import FIXED_TOKENS, estimate
 from bot.domain import delimiter as delimiters
 from bot.domain.budget import BudgetExceeded
 from bot.domain.clock import Clock
 from bot.domain.ports import Model
 from bot.domain.text import normalise
-from bot.domain.values import Json, ModelReply, ModelRequest, RepositoryRef, Snapshot, Usage
+from bot.domain.values import ModelReply, ModelRequest, RepositoryRef, Snapshot, Usage
 from bot.errors import AccountRefused, OutcomeUnknown, Permanent, RetryLater
 from bot.llm.prices import Catalogue
 from bot.triage.look import Look, read, schema
@@ -33,8 +31,6 @@ MAX_WAIT_SECONDS: Final = 5.0
 MAX_TITLE_CHARS: Final = 300
 MAX_BODY_CHARS: Final = 8_000
 MAX_OTHER_CHARS: Final = 1_000
-_BYTES_PER_TOKEN: Final = 2
-_FIXED_TOKENS: Final = 1_000
 
 BEGINNING: Final = "Classify this request."
 _SYSTEM: Final = """\
@@ -216,5 +212,4 @@ def _opinion(reply: ModelReply, subject: Subject) -> Look | None:
 
 def _estimated_tokens(request: ModelRequest) -> int:
     """More tokens than the request can have."""
-    whole: Sequence[Json | None] = [*request.system, *request.messages, request.output_schema]
-    return _FIXED_TOKENS + len(orjson.dumps(whole)) // _BYTES_PER_TOKEN
+    return FIXED_TOKENS + estimate([*request.system, *request.messages, request.output_schema or {}])

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bot.agents.schemas import object_of
+from bot.config_forms import MODEL_CLASSES
 from bot.domain.enums import IssuePriority, IssueType
 from bot.domain.text import normalise
 from bot.domain.values import Json, ModelReply
@@ -14,7 +16,6 @@ MAX_WORDS_CHARS: Final = 600
 MAX_MISSING: Final = 5
 MAX_ANSWER_CHARS: Final = 20_000
 MAX_STARTS: Final = 20
-MODELS: Final = ("haiku", "sonnet", "opus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +54,13 @@ def schema(agents: Sequence[str]) -> Json:
         "complexity": {"type": "integer"},
         "module": {"type": "string"},
         "agent": _enum(agents),
-        "model": _enum(MODELS),
+        "model": _enum(MODEL_CLASSES),
         "confidence": {"type": "number"},
         "ready": {"type": "boolean"},
         "missing": {"type": "array", "items": {"type": "string"}},
         "question": {"type": "string"},
     }
-    return {
-        "type": "object",
-        "properties": fields,
-        "required": list(fields),
-        "additionalProperties": False,
-    }
+    return object_of(*fields, **fields)
 
 
 def read(reply: ModelReply, agents: Sequence[str]) -> Look | None:
@@ -122,7 +118,7 @@ def _checked(given: Mapping[str, Any], agents: Sequence[str]) -> Look | None:
         and 0 <= confidence <= 1
         and type(ready) is bool
         and given["agent"] in tuple(agents)
-        and given["model"] in MODELS
+        and given["model"] in MODEL_CLASSES
         and all(isinstance(given[name], str) for name in ("module", "reasoning", "question"))
         and isinstance(missing, list)
         and all(isinstance(item, str) for item in missing)

@@ -28,7 +28,7 @@ from bot.domain.values import (
     Usage,
 )
 from bot.errors import RetryLater
-from bot.llm import prices
+from bot.llm.prices import Catalogue
 from tests.fakes import ManualClock
 
 DELIMITER = "limit-0123456789abcdef"
@@ -120,6 +120,9 @@ class MemoryRecord:
 
     async def write(self, entry: Entry) -> str | None:
         return self._keep(entry)
+
+    async def soon(self, entry: Entry) -> None:
+        self._keep(entry)
 
     async def hear(self, compose: Compose) -> str | None:
         return self._keep(compose([one for one in self.said if one.id not in self.heard]))
@@ -265,7 +268,7 @@ class Rig:
             agent,
             self.prompt or build(agent, REQUEST, delimiter=DELIMITER),
             model=self.model,
-            info=prices.resolve(self.model_name),
+            info=Catalogue().resolve(self.model_name),
             tools=self.tools,
             record=self.record,
             clock=self.clock,

@@ -4,22 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.config_forms import MODEL_NAMES
 from bot.domain.values import Usage
 from bot.llm import prices
-from bot.llm.prices import MODELS, ModelInfo
+from bot.llm.prices import MODELS, Catalogue, ModelInfo
 
 _CHEAP_READS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-fable-5-1")
+TABLE = Catalogue()
 TOKENS = st.integers(0, 400_000)
 
 
-@pytest.mark.parametrize(("alias", "name"), prices.ALIASES.items())
+@pytest.mark.parametrize(("alias", "name"), MODEL_NAMES.items())
 def test_an_alias_is_the_newest_of_its_family(alias: str, name: str) -> None:
-    assert prices.resolve(alias) == prices.resolve(name)
+    assert TABLE.resolve(alias) == TABLE.resolve(name)
     assert name.endswith("5-5")
 
 
 def test_an_unknown_model_has_no_price_and_costs_nothing_that_we_know() -> None:
-    info = prices.resolve("house-model-1")
+    info = TABLE.resolve("house-model-1")
     assert (info.name, info.price) == ("house-model-1", None)
     assert prices.cost_micro_usd(info, Usage(10**6, 10**6)) == 0
     assert prices.worst_cost_micro_usd(info, 10**6, 10**6) == 0
@@ -62,14 +64,14 @@ def test_what_is_read_from_the_cache_has_the_share_of_its_model(name: str, share
 
 
 def test_a_date_behind_a_name_is_kept_and_the_price_is_that_of_the_name() -> None:
-    dated = prices.resolve("claude-haiku-4-5-20251001")
+    dated = TABLE.resolve("claude-haiku-4-5-20251001")
     assert (dated.name, dated.price) == ("claude-haiku-4-5-20251001", MODELS["claude-haiku-4-5"].price)
-    assert prices.resolve("claude-haiku-4-5-2025").price is None
+    assert TABLE.resolve("claude-haiku-4-5-2025").price is None
 
 
 def test_a_catalogue_tells_costs_by_name() -> None:
-    assert prices.DEFAULT.cost("haiku", Usage(input_tokens=10)) == 1
-    assert prices.DEFAULT.worst("sonnet", 100, 10) == 350
+    assert TABLE.cost("haiku", Usage(input_tokens=10)) == 1
+    assert TABLE.worst("sonnet", 100, 10) == 350
 
 
 def test_an_hour_in_the_cache_costs_twice_the_input() -> None:
@@ -86,19 +88,19 @@ def test_an_hour_in_the_cache_costs_twice_the_input() -> None:
     ],
 )
 def test_a_long_prompt_makes_the_whole_haiku_request_dearer(prompt: Usage, cost: int) -> None:
-    assert prices.cost_micro_usd(prices.resolve("haiku"), prompt) == cost
+    assert prices.cost_micro_usd(TABLE.resolve("haiku"), prompt) == cost
 
 
 def test_a_part_of_a_micro_usd_is_a_whole_one() -> None:
-    assert prices.cost_micro_usd(prices.resolve("haiku"), Usage(input_tokens=1)) == 1
+    assert prices.cost_micro_usd(TABLE.resolve("haiku"), Usage(input_tokens=1)) == 1
 
 
 def test_limits_are_those_of_the_models_page() -> None:
-    assert (prices.resolve("opus").context_tokens, prices.resolve("opus").max_output_tokens) == (
+    assert (TABLE.resolve("opus").context_tokens, TABLE.resolve("opus").max_output_tokens) == (
         1_000_000,
         128_000,
     )
-    small = prices.resolve("claude-haiku-4-5")
+    small = TABLE.resolve("claude-haiku-4-5")
     assert (small.context_tokens, small.max_output_tokens) == (200_000, 64_000)
 
 

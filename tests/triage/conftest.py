@@ -11,7 +11,7 @@ from bot.domain.budget import BudgetExceeded
 from bot.domain.enums import ThreadKind
 from bot.domain.values import Actor, Json, Origin, RepositoryRef, Snapshot, Usage
 from bot.llm.client import AnthropicModel
-from bot.llm.prices import DEFAULT
+from bot.llm.prices import Catalogue
 from bot.standin.model.server import ModelServer
 from bot.triage.classify import Classifier, Subject
 from bot.triage.decide import agents_for
@@ -114,6 +114,6 @@ async def desk() -> AsyncIterator[Desk]:
     await server.start()
     model = AnthropicModel("sk-ant-test", server.url)
     clock, purse = ManualClock(), Purse()
-    yield Desk(server, Classifier(model, purse, clock, DEFAULT, DELIMITER), purse, clock)
+    yield Desk(server, Classifier(model, purse, clock, Catalogue(), DELIMITER), purse, clock)
     await model.close()
     await server.stop()
