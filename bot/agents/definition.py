@@ -19,11 +19,11 @@ from typing import Any, Final
 import yaml
 
 from bot.agents.tools import CATALOG, EFFECT_NAMES, TOOL_NAMES
+from bot.domain.agent_kinds import KINDS, answers, kind_of
 from bot.errors import ConfigError, Problem
 
 MAX_SUMMARY_CHARS: Final = 120
 MAX_PROMPT_CHARS: Final = 40_000
-KINDS: Final = ("code", "docs", "meta")
 _FRONT_MATTER: Final = re.compile(r"\A---\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n(.*))?\Z", re.DOTALL)
 _ID: Final = re.compile(r"[a-z]+(\.[a-z]+(-[a-z]+)*)+")
 _NAMED: Final = re.compile(r"`([a-z_]+)`")
@@ -61,11 +61,6 @@ class Definition:
     prompt: str
     summary: str = ""
     has_own_model: bool = False
-
-    @property
-    def kind(self) -> str:
-        """What the id begins with: `code` and `docs` write files, `meta` answers."""
-        return self.id.partition(".")[0]
 
 
 def parse(text: str, *, name: str, base: Definition | None = None) -> Definition:
@@ -159,7 +154,7 @@ def _misfits(definition: Definition, *, is_own_prompt: bool) -> list[str]:
     ]
     if "finish" not in definition.effects:
         found.append("effects must hold finish, or the agent could never end its work")
-    if definition.kind == "meta" and "propose_change" in definition.effects:
+    if answers(definition.id) and "propose_change" in definition.effects:
         found.append("an agent of kind meta answers; it cannot have propose_change")
     return found
 
@@ -168,7 +163,7 @@ def _id_wrongs(id_: Any) -> list[str]:
     """Whether the id has the form of one, and a kind that exists."""
     if not isinstance(id_, str) or not _ID.fullmatch(id_):
         return ["id must look like code.fix"]
-    return [] if id_.partition(".")[0] in KINDS else [f"id must begin with one of {', '.join(KINDS)}"]
+    return [] if kind_of(id_) in KINDS else [f"id must begin with one of {', '.join(KINDS)}"]
 
 
 def _summary_wrongs(summary: Any) -> list[str]:

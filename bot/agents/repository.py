@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from bot.agents.definition import Definition, checked, split
 from bot.config_forms import MODEL_CLASSES
+from bot.domain.agent_kinds import kind_of
 from bot.errors import ConfigError, Problem
 
 FOLDER: Final = ".github/agents"
@@ -77,7 +78,7 @@ def _bound(data: Any, built_in: Mapping[str, Definition]) -> Definition | None:
     id_ = data.get("id") if isinstance(data, dict) else None
     if not isinstance(id_, str):
         return None
-    return built_in.get(id_) or built_in.get(_BOUNDS.get(id_.partition(".")[0], ""))
+    return built_in.get(id_) or built_in.get(_BOUNDS.get(kind_of(id_), ""))
 
 
 def _widenings(definition: Definition, bound: Definition) -> list[str]:

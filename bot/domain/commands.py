@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from bot.domain.agent_kinds import writes
 from bot.domain.spoken import spoken_lines
 from bot.domain.values import WORK
 from bot.limits import BODY_MAX_CHARS
@@ -128,7 +129,7 @@ def command_for(verb: str, agent_type: str) -> str:
     """The verb that asks for a job's work again: its own or, where a label chose, the one that fits."""
     if verb != WORK:
         return verb
-    return "fix" if agent_type.startswith(("code.", "docs.")) else "ask"
+    return "fix" if writes(agent_type) else "ask"
 
 
 def explain(problem: CommandProblem) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from bot.domain.agent_kinds import answers
 from bot.domain.enums import Cause
 
 HEADLINES: Final = {
@@ -35,7 +36,7 @@ def headline(outcome: Cause, *, agent: str, login: str, pull: str) -> str:
     """
     if outcome is Cause.QUESTION_ASKED:
         return f"@{login}, I need one answer to go on"
-    if outcome is Cause.REFUSED and agent.startswith("meta."):
+    if outcome is Cause.REFUSED and answers(agent):
         return "I could not answer this"
     if outcome is Cause.ANSWERED and agent in _ANSWERS:
         return _ANSWERS[agent]

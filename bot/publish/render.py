@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bot.domain.agent_kinds import answers
 from bot.domain.enums import Cause, Tier, When
 from bot.domain.text import strip_invisible
 from bot.publish.headlines import HEADLINES, headline
@@ -66,7 +67,7 @@ def result_comment(  # noqa: PLR0913 - the facts of one result, each given by na
 
     *summary* and *analysis* are sanitized Markdown; *diff* is shown folded, as far as there is room.
     """
-    is_answer = agent.startswith("meta.")
+    is_answer = answers(agent)
     record = verification(checks, sandbox_remedy) if checks or pull or (diff and not is_answer) else ""
     ending = [_next(next_step), _footer(_job(job_id), f"asked by {_login(requester)}")]
     head = headline(outcome, agent=agent, login=_plain_login(requester), pull=pull or "")

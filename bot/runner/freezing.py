@@ -7,6 +7,7 @@ from typing import Final
 from bot.db.operations import Frozen
 from bot.db.transcript import Artifact
 from bot.domain import markers
+from bot.domain.agent_kinds import answers
 from bot.domain.branches import branch_name
 from bot.domain.commands import command_for
 from bot.domain.enums import Cause, OperationKind, ThreadKind
@@ -18,8 +19,10 @@ from bot.publish import render
 from bot.publish.render import Check
 from bot.publish.sanitize import sanitize, sanitize_commit, sanitize_title
 from bot.runner import kept, patch_lines
-from bot.runner.outcome import COMMAND, Outcome, answers
+from bot.runner.outcome import COMMAND, Outcome
 
+UNCONFIRMED: Final = "is_unconfirmed"
+"""In a change's payload: whether the person may still ask for it is to be asked before it is sent."""
 _FAILURES: Final = frozenset(
     {
         Cause.DENIED,
@@ -223,6 +226,7 @@ def _branch(job: ClaimedJob, outcome: Outcome, voice: Voice) -> Frozen:
         "message": _commit_message(job, outcome, voice),
         "files": files,
         "job_id": job.name,
+        UNCONFIRMED: outcome.is_unconfirmed,
     }
     return Frozen(key_of(job, "branch"), OperationKind.BRANCH, payload, sequence=10)
 

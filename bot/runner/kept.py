@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Final
 
 from bot.db.transcript import Artifact
+from bot.domain.agent_kinds import kind_of
 from bot.domain.enums import ArtifactType
 from bot.domain.values import FileChange, Json
 from bot.runner.outcome import Outcome
@@ -48,6 +49,5 @@ def file_of(change: FileChange, outcome: Outcome) -> Artifact:
 
 
 def _type_of_files(agent_type: str) -> ArtifactType:
-    kind = agent_type.partition(".")[0]
     kinds = {"docs": ArtifactType.DOCUMENTATION, "meta": ArtifactType.CONFIG}
-    return kinds.get(kind, ArtifactType.CODE_CHANGE)
+    return kinds.get(kind_of(agent_type), ArtifactType.CODE_CHANGE)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bot.domain.agent_kinds import answers
 from bot.domain.effects import Duplicate, LoopResult, Proposal, Review, Stop
 from bot.domain.enums import Cause, When
 from bot.domain.values import CommandRecord, FileChange
@@ -128,11 +129,6 @@ def decide(
 def _records(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> tuple[Record, ...]:
     pairs = ((When.BEFORE, before), (When.AFTER, after))
     return tuple(Record(when, record) for when, records in pairs for record in records)
-
-
-def answers(agent_type: str) -> bool:
-    """Whether an agent of this type gives an answer alone; nothing of it is verified or proposed."""
-    return agent_type.startswith("meta.")
 
 
 def not_ready(question: str, missing: Sequence[str], *, agent_type: str) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Final
 
 from bot.db import transcript
 from bot.db.database import Database
+from bot.domain.agent_kinds import kind_of
 from bot.domain.clock import Clock
 from bot.domain.effects import LoopResult
 from bot.domain.enums import When
@@ -177,7 +178,7 @@ class Verifier:
     async def _objection(
         self, changes: Sequence[FileChange], after: Sequence[CommandRecord], *, is_better: bool
     ) -> str | None:
-        is_about_words = self.agent_type.startswith("docs.")
+        is_about_words = kind_of(self.agent_type) == "docs"
         if fails(after) and not is_better and not is_about_words:
             return HOLLOW if await asyncio.to_thread(last_look.is_hollow, changes) else None
         if not is_better or self._trials.may_change_tests:

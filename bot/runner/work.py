@@ -12,6 +12,7 @@ from bot.agents.registry import Definition, Registry
 from bot.db import ledger, past, tenants
 from bot.db.database import Database
 from bot.domain import budget
+from bot.domain.agent_kinds import answers
 from bot.domain.budget import Budgets
 from bot.domain.clock import Clock
 from bot.domain.enums import Cause, LogLevel
@@ -30,7 +31,7 @@ from bot.runner.base import Base
 from bot.runner.briefing import Briefing
 from bot.runner.company import Company
 from bot.runner.memory import JobTools, Recall
-from bot.runner.outcome import Outcome, answers, decide, needs_verification
+from bot.runner.outcome import Outcome, decide, needs_verification
 from bot.runner.record import JobRecord
 from bot.runner.triaging import Triaging
 from bot.runner.verifying import Desk, verifier_of

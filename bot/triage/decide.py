@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
+from bot.domain.agent_kinds import writes
 from bot.domain.enums import IssuePriority
 from bot.domain.triage import SURE, Told, agent_for
 from bot.domain.values import Triage
@@ -22,7 +23,6 @@ READY_SURE: Final = 0.7
 DEFAULT_MODEL: Final = "sonnet"
 _SMALL: Final = 3
 _MIDDLE: Final = 7
-_WRITERS: Final = ("code.", "docs.")
 
 
 def decide(
@@ -75,7 +75,7 @@ def agents_for(verb: str, ids: Collection[str]) -> tuple[str, ...]:
     """
     apart = {"meta.triage", "meta.review", "meta.feedback-analyzer"}
     chosen = (id_ for id_ in ids if id_ not in apart)
-    return tuple(sorted(id_ for id_ in chosen if verb != "fix" or id_.startswith(_WRITERS)))
+    return tuple(sorted(id_ for id_ in chosen if verb != "fix" or writes(id_)))
 
 
 def question(look: Look | None, agent_type: str, *, has_asked: bool) -> str | None:
@@ -84,7 +84,7 @@ def question(look: Look | None, agent_type: str, *, has_asked: bool) -> str | No
     Only for who changes files, only when the look is sure that something is missing and can say what; never a
     second time for the same request (*has_asked*). The look has read the words of the person who commands.
     """
-    if look is None or has_asked or not agent_type.startswith(_WRITERS):
+    if look is None or has_asked or not writes(agent_type):
         return None
     if look.is_ready or look.confidence < READY_SURE:
         return None
