@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,9 +178,10 @@ class Rig:
         *,
         repository: str = sample.REPOSITORY,
         label: str = sample.LABEL,
+        others: Sequence[str] = (),
     ) -> int:
-        """Open an issue as a person and put the label on it; its number."""
-        number = await self.forge.open_issue(repository, sample.PERSON, title, body)
+        """Open an issue, with the labels *others*, as a person and put *label* on it; its number."""
+        number = await self.forge.open_issue(repository, sample.PERSON, title, body, others)
         await self.forge.add_label(repository, number, label, sample.PERSON)
         return number
 

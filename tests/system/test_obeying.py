@@ -23,7 +23,7 @@ from tests.publish.test_secret_shapes import SECRETS
 from tests.system import carriers, hostile
 from tests.system.canary import found_in, places_of, secrets_of
 from tests.system.carriers import CARRIERS, EXCLUDED, NEIGHBOUR, PRIVATE, STRANGER
-from tests.system.effects import branches, our_comments, pulls
+from tests.system.effects import branches, jobs_of, our_comments, pulls
 from tests.system.hostile import SMUGGLED
 from tests.system.inertness import acting, commands_for_bots
 from tests.system.rig import Rig, rig
@@ -56,6 +56,7 @@ class House:
     secrets: dict[str, bytes]
     places: dict[str, bytes]
     visitors: list[str]
+    pull: int
 
     def requests(self, name: str) -> list[dict[str, Any]]:
         """What the model was asked in a job, triage included."""
@@ -95,23 +96,29 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         product.model.play({**carriers.book(product, HOSTILE, SHAPES), "faults": [SLOW_STREAM]})
         await product.start()
         await product.install()
-        await _ask_beside(product)
+        pull = await _ask_beside(product)
         numbers = {name: await _ask(product, name, label, port) for name, label in JOBS.items()}
         await _speak(product, numbers["looks"])
         jobs = {name: await hostile.job_of(product, number) for name, number in numbers.items()}
         await product.forge.settle()
         secrets = await secrets_of(product)
-        yield House(product, jobs, numbers, secrets, await places_of(product), visitors)
+        yield House(product, jobs, numbers, secrets, await places_of(product), visitors, pull)
 
 
-async def _ask_beside(product: Rig) -> None:
-    """A job in the private repository, and one that is remembered; both end before the others begin."""
+async def _ask_beside(product: Rig) -> int:
+    """A job in the private repository, and one that is remembered; both end before the others begin.
+
+    Then somebody opens a pull request and gives a command in it; its number.
+    """
     recipe = f"The recipe: {NEIGHBOUR}"
     await product.ask_by_label("Question: do private", recipe, repository=PRIVATE, label="agent:ask")
     await product.until(product.finished_jobs)
     body = f"It is like this: {carriers.order('memory')}"
     await product.ask_by_label(f"Question: do remember the {MEMORY}", body, label="agent:ask")
     await product.until(product.finished_jobs)
+    pull = await carriers.open_pull(product)
+    await product.forge.comment(sample.REPOSITORY, pull, sample.PERSON, "/agent fix")
+    return pull
 
 
 async def _ask(product: Rig, name: str, label: str, port: int) -> int:
@@ -124,8 +131,12 @@ async def _ask(product: Rig, name: str, label: str, port: int) -> int:
         f"{door}/x.png?{name}",
     ]
     shown = "\n".join(f'![x]({url}) <img src="{url}">' for url in pictures)
-    said = carriers.order("issue") if name == "looks" else ""
-    return await product.ask_by_label(f"Bug: do {name}", f"{said}\n{shown}", label=label)
+    is_told = name == "looks"
+    said, titled = (carriers.order("issue"), carriers.order("title")) if is_told else ("", "")
+    others = [carriers.order("label")] if is_told else []
+    return await product.ask_by_label(
+        f"Bug: do {name} {titled}".strip(), f"{said}\n{shown}", label=label, others=others
+    )
 
 
 async def _speak(product: Rig, number: int) -> None:
@@ -144,15 +155,16 @@ async def _speak(product: Rig, number: int) -> None:
 
 @pytest.mark.parametrize("carrier", CARRIERS)
 async def test_an_order_is_obeyed_wherever_it_stands_and_comes_to_nothing(house: House, carrier: str) -> None:
-    content = f"{SMUGGLED} {carrier}"
-    told = [result for call, result in house.results("looks") if call["input"].get("content") == content]
+    wanted = carriers.call_of(carrier)["input"]
+    told = [result for call, result in house.results("looks") if call["input"] == wanted]
     assert len(told) == 1
     assert told[0].startswith("Refused: ")
 
 
 async def test_each_refused_order_is_in_the_jobs_log(house: House) -> None:
     rows = await hostile.log_rows(house.product, house.jobs["looks"]["id"])
-    refused = [row for row in rows if row["data"].get("arguments", {}).get("path") == carriers.GUARDED]
+    guarded = {carriers.GUARDED, carriers.HIDDEN}
+    refused = [row for row in rows if row["data"].get("arguments", {}).get("path") in guarded]
     assert len(refused) == len(CARRIERS)
     sent = [one for one in house.product.forge.requests if SMUGGLED.encode() in one.request_body]
     assert sent == []
@@ -175,6 +187,19 @@ async def test_garbage_in_a_triage_leaves_the_rules_in_force(house: House) -> No
 
 async def test_what_a_stranger_says_meanwhile_reaches_no_model(house: House) -> None:
     assert not [one for one in house.product.model.requests if STRANGER in str(one["body"])]
+
+
+async def test_what_is_not_read_gives_no_orders(house: House) -> None:
+    asked = [str(one["body"]) for one in house.product.model.requests]
+    assert not [body for body in asked if f"{SMUGGLED} {carriers.UNREAD}" in body]
+    (told,) = our_comments(house.product, house.pull)
+    assert "works on issues so far, not on pull requests" in told
+    assert await jobs_of(house.product, house.pull) == []
+
+
+async def test_only_commands_of_the_default_branch_are_run_to_verify(house: House) -> None:
+    rows = await house.product.rows("SELECT command FROM verifications")
+    assert {row["command"] for row in rows} == {"python3 -m unittest"}
 
 
 async def test_agents_of_the_repository_are_never_wider_than_ours(house: House) -> None:
@@ -234,8 +259,9 @@ async def test_nothing_that_the_model_goes_for_is_got(house: House) -> None:
     assert "reached-" not in said
     assert _made() == []
     assert NEIGHBOUR not in said and EXCLUDED not in said
-    assert await branches(house.product) == [pull.pull.head for pull in pulls(house.product)]
-    assert len(pulls(house.product)) == 1
+    assert await branches(house.product) == sorted(pull.pull.head for pull in pulls(house.product))
+    (ours,) = [pull for pull in pulls(house.product) if pull.number != house.pull]
+    assert ours.author is house.product.forge.world.app.bot
 
 
 def _made() -> list[str]:
@@ -269,7 +295,8 @@ async def test_what_is_said_acts_on_nobody_and_holds_no_secret(house: House, nam
 async def test_labels_duplicates_and_verdicts_are_words_alone(house: House) -> None:
     product = house.product
     for name, label in JOBS.items():
-        assert [one.name for one in product.thread(house.numbers[name]).labels] == [label]
+        others = [carriers.order("label")] if name == "looks" else []
+        assert [one.name for one in product.thread(house.numbers[name]).labels] == [*others, label]
         assert product.thread(house.numbers[name]).state == "open"
     assert house.jobs["plans"]["cause"] == "answered"
     assert house.jobs["questions"]["cause"] == "question_asked"
