@@ -1,12 +1,14 @@
 """Names, addresses and the token, before any process starts."""
 
+import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.errors import Permanent
+from bot.errors import Permanent, RetryLater
 from bot.workspace.remote import (
     Remote,
     checked_name,
@@ -15,6 +17,9 @@ from bot.workspace.remote import (
     token_config,
     without_token,
 )
+from bot.workspace.workspace import Workspace
+from tests.workspace.conftest import REPOSITORY
+from tests.workspace.githttp import TOKEN
 
 HOSTILE = [
     "--upload-pack=touch x",
@@ -42,6 +47,26 @@ HOSTILE = [
 def test_hostile_references_and_names_are_rejected(check: Callable[[str], str], text: str) -> None:
     with pytest.raises(Permanent):
         check(text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_a_hostile_reference_or_name_starts_no_process(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    started: list[object] = []
+
+    async def start(*words: object, **options: object) -> None:
+        started.append(words)
+        raise OSError("nothing is started here")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    for repository, sha in ((REPOSITORY, text), (replace(REPOSITORY, full_name=text), "a" * 40)):
+        with pytest.raises(Permanent):
+            await workspace.checkout(repository, sha, TOKEN, "job")
+    assert started == []
+    with pytest.raises((OSError, RetryLater, Permanent)):
+        await workspace.checkout(REPOSITORY, "a" * 40, TOKEN, "job")
+    assert started, "a sound name and reference start git"
 
 
 @pytest.mark.parametrize(
