@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 from sqlalchemy import select
+from yarl import URL
 
 from bot.db.database import Database
 from bot.db.tables import metadata
@@ -86,6 +88,26 @@ async def places_of(product: Rig) -> dict[str, bytes]:
     for delivery in product.forge.deliveries:
         places[f"answer to delivery {delivery.id}"] = delivery.response_body.encode()
     return places
+
+
+PAGES: Final = ("/healthz", "/readyz", "/api/agents/health", "/metrics")
+_ASKED: Final = (
+    *(("GET", path, b"") for path in (*PAGES, "/", "/no/such/page", "/webhooks/github", "/%2e%2e/.env")),
+    *(("POST", path, b"{") for path in (*PAGES, "/webhooks/github")),
+)
+
+
+async def pages_of(product: Rig) -> dict[str, bytes]:
+    """What a running product answers to whoever asks: its pages, and those that say what is wrong."""
+    pages = {}
+    async with aiohttp.ClientSession() as session:
+        for method, path, body in _ASKED:
+            url = URL(f"{product.url}{path}", encoded=True)
+            async with session.request(method, url, data=body) as answer:
+                headers = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
+                said = headers.encode() + b"\n" + await answer.read()
+                pages[f"answer {answer.status} to {method} {path}"] = said
+    return pages
 
 
 def _logs(folder: Path) -> Iterator[tuple[str, bytes]]:

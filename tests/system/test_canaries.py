@@ -22,7 +22,7 @@ from bot.standin.forge.faults import Hang, Reply
 from bot.workspace.sandbox import find_bwrap
 from tests.postgres import END_OTHER_SESSIONS
 from tests.system import hostile
-from tests.system.canary import SECOND_WEBHOOK_SECRET, found_in, joined, places_of, secrets_of
+from tests.system.canary import SECOND_WEBHOOK_SECRET, found_in, joined, pages_of, places_of, secrets_of
 from tests.system.hostile import FINISH, TRUE_CHANGE
 from tests.system.rig import MODEL_KEY, WEBHOOK_SECRET, Rig, rig
 from tests.system.watching import Seen, Watch, family, kind_of
@@ -88,6 +88,7 @@ async def test_no_canary_comes_out_of_runs_that_go_well_or_wrong(tmp_path: Path)
             causes = [(await hostile.job_of(product, number))["cause"] for number in numbers]
             secrets = {**await secrets_of(product), "password in .netrc": PASSWORD.encode()}
             _only_root_reads(product.process.pid)
+            pages = await pages_of(product)
             await product.stop()
 
         assert causes == ["pull_request", "verify_failed", "pull_request"]
@@ -95,7 +96,8 @@ async def test_no_canary_comes_out_of_runs_that_go_well_or_wrong(tmp_path: Path)
             rule for rule in product.forge.faults.rules if rule.left and isinstance(rule.action, Reply)
         ]
         assert len(secrets) > 15
-        assert found_in(await places_of(product), secrets) == []
+        assert {"answer 200 to GET /healthz", "answer 200 to GET /metrics"} <= set(pages)
+        assert found_in(await places_of(product) | pages, secrets) == []
         assert found_in({"memory of the tool host": memory}, secrets) == []
         _nothing_to_see(watch.kinds, secrets)
 
@@ -182,12 +184,13 @@ async def test_the_password_of_the_database_stays_where_it_belongs(
             number = await product.ask_by_label()
             await product.until(lambda: product.rows("SELECT id FROM job_steps"))
             await _end_sessions(own_database_url)
+            pages = await pages_of(product)
             job = await hostile.job_of(product, number)
             secrets = {**await secrets_of(product), "database password": PASSWORD.encode()}
             await product.stop()
 
         assert job["cause"] == "pull_request"
-        assert found_in(await places_of(product), secrets) == []
+        assert found_in(await places_of(product) | pages, secrets) == []
         shown = {f"command line of {kind}": joined(seen.command_lines) for kind, seen in watch.kinds.items()}
         shown |= {kind: joined(watch.kinds[kind].environments) for kind in ("web", "worker")}
         assert found_in(shown, secrets) == []
