@@ -5,22 +5,21 @@ import contextlib
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.sql import ClauseElement
 
 from bot.db import inbox
 from bot.db.checkpoints import Checkpoints, connect
-from bot.db.columns import OWN_SCHEMA
 from bot.db.deliveries import Accepted, IncomingDelivery
 from bot.db.inbox import Keep, Look, Outcome, Part, Waiting, Work
 from bot.db.inbox_known import FIND_ALL, Known, names_of_all
 from bot.db.inbox_log import InboxLog
+from bot.db.prepared import plan_of
 from bot.db.tables import deliveries, delivery_parts
 from bot.domain.enums import DeliveryState
 
@@ -38,46 +37,17 @@ _OF_ONE: Final = (
 _ROW_BYTES: Final = 8192
 
 
-class _Statement:
-    """SQL compiled once from the tables, and how our values become the driver's."""
-
-    def __init__(self, statement: ClauseElement, dialect: Dialect, names: Sequence[str] = ()) -> None:
-        compiled: Any = statement.compile(
-            dialect=dialect,
-            column_keys=list(names) or None,
-            schema_translate_map={OWN_SCHEMA: "main"},
-            render_schema_translate=True,
-        )
-        self.sql = str(compiled)
-        self._fixed = {name: value for name, value in compiled.params.items() if name not in names}
-        self._binds: list[tuple[str, Callable[[Any], Any] | None]] = []
-        for name in compiled.positiontup:
-            kind = compiled.binds[name].type
-            self._binds.append((name, kind.dialect_impl(dialect).bind_processor(dialect)))
-
-    def run(self, connection: sqlite3.Connection, row: Mapping[str, Any]) -> sqlite3.Cursor:
-        """Execute it with *row* by names."""
-        return connection.execute(self.sql, self.values(row))
-
-    def values(self, row: Mapping[str, Any]) -> list[Any]:
-        """*row* as the driver takes it."""
-        given = {**self._fixed, **row} if self._fixed else row
-        return [bind(given[name]) if bind else given[name] for name, bind in self._binds]
-
-
 class _Statements:
-    """Those of the writer."""
+    """Those of the writer, compiled once from the tables."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self.find = _Statement(inbox.FIND, dialect)
-        self.find_all = _Statement(FIND_ALL, dialect)
-        self.take_up = _Statement(inbox.TAKE_UP, dialect)
-        self.drop_parts = _Statement(inbox.DROP_PARTS, dialect)
-        self.move_parts = _Statement(inbox.MOVE_PARTS, dialect)
-        self.insert = _Statement(insert(deliveries).on_conflict_do_nothing(), dialect, inbox.ROW)
-        self.insert_part = _Statement(
-            insert(delivery_parts).on_conflict_do_nothing(), dialect, inbox.PART_ROW
-        )
+        self.find = plan_of(inbox.FIND, dialect)
+        self.find_all = plan_of(FIND_ALL, dialect)
+        self.take_up = plan_of(inbox.TAKE_UP, dialect)
+        self.drop_parts = plan_of(inbox.DROP_PARTS, dialect)
+        self.move_parts = plan_of(inbox.MOVE_PARTS, dialect)
+        self.insert = plan_of(insert(deliveries).on_conflict_do_nothing(), dialect, inbox.ROW)
+        self.insert_part = plan_of(insert(delivery_parts).on_conflict_do_nothing(), dialect, inbox.PART_ROW)
 
 
 class SqliteWriter:
@@ -217,12 +187,12 @@ class SqliteWriter:
             return False
         rows = [inbox.row_of(keep) for keep in keeps]
         try:
-            values = [self._statements.insert.values(row) for row in rows]
+            values = [self._statements.insert.bound(row) for row in rows]
         except _OF_ONE:
             return False
         connection.execute("BEGIN IMMEDIATE")
         try:
-            count = connection.executemany(self._statements.insert.sql, values).rowcount
+            count = connection.executemany(self._statements.insert.text, values).rowcount
         except _OF_ONE:
             count = 0
         connection.execute("COMMIT" if count == len(values) else "ROLLBACK")

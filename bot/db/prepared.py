@@ -5,9 +5,9 @@ times that. Text, order and conversions of values are still SQLAlchemy's own, so
 whichever way it was written. On Postgres, and outside of `bot.db.at_once`, they are ordinary statements.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from sqlite3 import Connection, Error
+from sqlite3 import Connection, Cursor, Error
 from typing import Any, Final, TypeAlias, TypeVar
 
 from sqlalchemy import Delete, Executable, Insert, Select, Update
@@ -21,6 +21,8 @@ from bot.db.columns import OWN_SCHEMA
 
 SQLITE_SCHEMAS: Final[dict[str | None, str | None]] = {OWN_SCHEMA: None}
 """SQLite has no schemas."""
+_MAIN: Final[dict[str | None, str | None]] = {OWN_SCHEMA: "main"}
+"""The same where no connection has told the dialect yet what its database is called."""
 
 Statement: TypeAlias = Insert | Update | Delete | Select[*tuple[Any, ...]]
 Values: TypeAlias = Mapping[str, Any]
@@ -28,7 +30,7 @@ Known = TypeVar("Known", bound=Statement)
 _Convert: TypeAlias = Callable[[Any], Any] | None
 
 _KNOWN: Final[dict[int, Statement]] = {}
-_PLANS: Final[dict[tuple[object, ...], "_Plan"]] = {}
+_PLANS: Final[dict[tuple[object, ...], "Plan"]] = {}
 
 
 def prepared(statement: Known) -> Known:
@@ -62,12 +64,12 @@ def run(
     key = (id(statement), *rows[0])
     plan = _PLANS.get(key)
     if plan is None:
-        plan = _PLANS[key] = _plan(known, dialect, list(rows[0]))
+        plan = _PLANS[key] = plan_of(known, dialect, list(rows[0]))
     with Wrapping(dialect, plan.text):
         if len(rows) > 1:
             cursor = connection.executemany(plan.text, [plan.bound(row) for row in rows])
         else:
-            cursor = connection.execute(plan.text, plan.bound(rows[0]))
+            cursor = plan.run(connection, rows[0])
         if plan.columns is None:
             return Written(cursor.rowcount)
         return IteratorResult(plan.columns, iter([plan.read(row) for row in cursor.fetchall()]))
@@ -92,7 +94,7 @@ class Wrapping:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """One statement for one set of names: its text, its values in order, how they are converted."""
 
     text: str
@@ -103,8 +105,12 @@ class _Plan:
 
     def bound(self, values: Values) -> list[Any]:
         """The values as the driver takes them, in the order of the text."""
-        whole = {**self.defaults, **values}
+        whole = {**self.defaults, **values} if self.defaults else values
         return [convert(whole[name]) if convert else whole[name] for name, convert in self.names]
+
+    def run(self, connection: Connection, values: Values) -> Cursor:
+        """Execute it on *connection*; the rows are the driver's."""
+        return connection.execute(self.text, self.bound(values))
 
     def read(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """A row as our types have it."""
@@ -113,25 +119,32 @@ class _Plan:
         )
 
 
-def _plan(statement: Statement, dialect: Dialect, names: list[str]) -> _Plan:
-    """Let SQLAlchemy make the text, and take over what it would do with each value."""
+def plan_of(statement: Statement, dialect: Dialect, names: Sequence[str] = ()) -> Plan:
+    """Let SQLAlchemy make the text, and take over what it would do with each value.
+
+    *names* are those of the columns (of an insert, or of an update that names none) whose values come with
+    each execution.
+
+    Raises:
+        TypeError: The text depends on the values.
+    """
     made = statement.compile(
         dialect=dialect,
-        column_keys=names,
+        column_keys=list(names),
         for_executemany=isinstance(statement, Insert),
-        schema_translate_map=SQLITE_SCHEMAS,
+        schema_translate_map=_MAIN,
         render_schema_translate=True,
     )
     if not isinstance(made, SQLCompiler) or made.post_compile_params or made.positiontup is None:
         message = f"this statement cannot be prepared: {made}"
         raise TypeError(message)
     binds = tuple((name, _writes(made.binds[name].type, dialect)) for name in made.positiontup)
-    defaults = {name: bind.value for name, bind in made.binds.items() if not bind.required}
+    defaults = {name: made.binds[name].value for name, _ in binds if not made.binds[name].required}
     if not isinstance(statement, Select):
-        return _Plan(str(made), binds, defaults, None, ())
+        return Plan(str(made), binds, defaults, None, ())
     columns = statement.selected_columns
     reads = tuple(_reads(column.type, dialect) for column in columns)
-    return _Plan(str(made), binds, defaults, SimpleResultMetaData([column.name for column in columns]), reads)
+    return Plan(str(made), binds, defaults, SimpleResultMetaData([column.name for column in columns]), reads)
 
 
 def _writes(kind: TypeEngine[Any], dialect: Dialect) -> _Convert:
