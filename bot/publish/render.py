@@ -29,7 +29,10 @@ _TOO_LONG: Final = "*The full analysis does not fit into a comment; it is kept w
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The harness's record of one verification command; `exit_code` None means that it did not run."""
+    """The harness's record of one verification command; `exit_code` None means that it did not run.
+
+    What ran and has a *reason* has failed for that, also where it ended with 0: fewer tests may have run.
+    """
 
     command: str
     when: When
@@ -168,7 +171,7 @@ def help_comment(*, prefix: str, commands: Sequence[tuple[str, str, str]], probl
 
 
 def verification(checks: Sequence[Check], sandbox_remedy: str) -> str:
-    """The record as a table, and for what did not run the reason and the remedy."""
+    """The record as a table, the reasons of what failed, and for what did not run those and the remedy."""
     if not checks:
         return _NO_CHECKS
     commands = dict.fromkeys(check.command for check in checks)
@@ -182,7 +185,12 @@ def verification(checks: Sequence[Check], sandbox_remedy: str) -> str:
     missing = [f"Not run: {reason or 'no reason was recorded.'}" for reason in reasons]
     if missing and sandbox_remedy:
         missing.append(f"Remedy: {_sentence(sandbox_remedy)}")
-    return "\n\n".join([table, *missing])
+    failed = dict.fromkeys(
+        f"Failed {check.when.value} the change: {_sentence(check.reason)}"
+        for check in checks
+        if check.exit_code is not None and check.reason
+    )
+    return "\n\n".join([table, *failed, *missing])
 
 
 def code(text: str, *, in_table: bool = False) -> str:
@@ -205,12 +213,12 @@ def block(text: str, language: str) -> str:
 
 
 def _result(checks: Sequence[Check], command: str, when: When) -> str:
-    """One cell: exit code, duration and place of what ran last; green for 0 alone."""
+    """One cell: exit code, duration and place of what ran last; green for 0 with nothing said against it."""
     found = [check for check in checks if check.command == command and check.when is when]
     if not found or found[-1].exit_code is None or found[-1].tier is Tier.NONE:
         return "⚪ not run"
     check = found[-1]
-    sign = "✅ passed" if check.exit_code == 0 else "❌ failed"
+    sign = "✅ passed" if check.exit_code == 0 and not check.reason else "❌ failed"
     return f"{sign}, exit {check.exit_code}, {check.duration_ms / 1000:.1f} s, {check.tier.value}"
 
 

@@ -118,6 +118,14 @@ def test_a_zero_without_a_place_where_it_ran_is_not_green() -> None:
     assert "✅" not in render.verification([Check("make test", When.AFTER, 0, 5, Tier.NONE, "")], "")
 
 
+def test_a_zero_that_counts_as_a_failure_is_not_green_and_says_why() -> None:
+    reason = "fewer tests ran than before the change: 3 of 5"
+    checks = [_check(When.BEFORE, 1), _check(reason=reason)]
+    text = render.verification(checks, REMEDY)
+    assert "✅" not in text and "❌ failed, exit 0, 2.1 s" in text
+    assert text.endswith(f"Failed after the change: {reason}")
+
+
 def test_what_did_not_run_says_why_and_the_remedy_once() -> None:
     checks = [_check(when, None, reason="the escape probe failed") for when in When]
     text = render.verification(checks, REMEDY)
