@@ -12,6 +12,7 @@ from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import verification
 from bot.workspace.toolhost.broker import Options, Pipes, be_file_server, masked, serve
 from bot.workspace.toolhost.confine import Confinement
+from bot.workspace.toolhost.verification import Scratch
 
 
 def lines(*messages: dict[str, Any]) -> io.BytesIO:
@@ -67,7 +68,7 @@ def test_a_launcher_that_is_not_there_is_a_failure_in_words(options: Options) ->
 
 
 def test_a_command_with_a_nul_does_not_run(options: Options) -> None:
-    assert verification.verify(Launcher("/bin/false"), options.job, "a\0b", 5)["tier"] == "none"
+    assert verification.verify(Launcher("/bin/false"), Scratch(options.job), "a\0b", 5)["tier"] == "none"
 
 
 def test_the_child_says_how_it_is_held_and_serves(options: Options) -> None:
@@ -101,7 +102,7 @@ def test_options_are_four_words_and_the_toolchains() -> None:
 @pytest.mark.skipif(find_bwrap() is None, reason="no bubblewrap here")
 def test_a_verification_runs_in_this_process_too(options: Options) -> None:
     (options.job / "tree").chmod(0o777)
-    record = verification.verify(Launcher(str(find_bwrap())), options.job, "exit 7", 20)
+    record = verification.verify(Launcher(str(find_bwrap())), Scratch(options.job), "exit 7", 20)
     assert (record["exit_code"], record["tier"], record["reason"]) == (7, "sandbox", "")
 
 

@@ -11,6 +11,7 @@ from bot.workspace import sandbox
 from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import execute, memory, verification
 from bot.workspace.toolhost.confine import files_uid
+from bot.workspace.toolhost.verification import Scratch
 
 MIB = 1024**2
 _FAMILY = (
@@ -53,5 +54,5 @@ def test_many_small_processes_that_take_too_much_together_are_stopped(
         os.chown(tmp_path / name, files_uid(), -1)
     code = "import time; x = bytearray(30 << 20); time.sleep(50)"
     command = f"for n in 1 2 3 4 5 6 7 8 9 10 11 12; do python3 -c '{code}' & done; wait"
-    record = verification.verify(Launcher(str(find_bwrap())), tmp_path, command, 45)
+    record = verification.verify(Launcher(str(find_bwrap())), Scratch(tmp_path), command, 45)
     assert (record["exit_code"], record["reason"]) == (137, "stopped because it took too much memory")

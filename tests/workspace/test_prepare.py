@@ -11,6 +11,7 @@ from bot.domain.values import SandboxStatus
 from bot.workspace.host import ProcessToolHost
 from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import verification
+from bot.workspace.toolhost.verification import Scratch
 from tests.workspace.test_commands import host, lay_out, run, tool
 
 __all__ = ["host"]
@@ -128,9 +129,10 @@ async def test_a_change_that_prepare_has_buried_is_said_and_not_run(host: Proces
 async def test_a_prepare_that_died_leaves_nothing_half_done(tmp_path: Path) -> None:
     job = lay_out(tmp_path)
     (job / "originals").mkdir()
-    launcher = Launcher(str(find_bwrap()))
-    assert [r["exit_code"] for r in verification.prepare(launcher, job, ["echo 1 > one"], 30)] == [0]
-    assert [r["exit_code"] for r in verification.prepare(launcher, job, ["ls one"], 30)] == [2]
+    launcher, scratch = Launcher(str(find_bwrap())), Scratch(job)
+    assert [r["exit_code"] for r in verification.prepare(launcher, scratch, ["echo 1 > one"], 30)] == [0]
+    assert [r["exit_code"] for r in verification.prepare(launcher, scratch, ["ls one"], 30)] == [2]
+    scratch.settle()
     assert sorted(path.name for path in job.iterdir()) == ["originals", "tree"]
 
 

@@ -13,6 +13,7 @@ from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import execute, room, verification
 from bot.workspace.toolhost.confine import files_uid
 from bot.workspace.toolhost.room import MAX_TAKEN_BYTES, MAX_TAKEN_FILES, Room
+from bot.workspace.toolhost.verification import Scratch
 
 BLOCK_BYTES = 4096
 MOST_BLOCKS = MAX_TAKEN_BYTES // BLOCK_BYTES
@@ -78,8 +79,10 @@ def test_a_command_that_fills_the_disk_is_stopped_and_its_files_are_gone(
     (tmp_path / "originals").mkdir()
     os.chown(tree, files_uid(), -1)
     command = "head -c 200000000 /dev/zero > full; sync; sleep 50"
-    record = verification.verify(Launcher(str(find_bwrap())), tmp_path, command, 60)
+    scratch = Scratch(tmp_path)
+    record = verification.verify(Launcher(str(find_bwrap())), scratch, command, 60)
     assert (record["exit_code"], record["reason"]) == (137, "stopped because it filled the disk")
+    scratch.settle()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["originals", "tree"]
 
 

@@ -71,6 +71,13 @@ async def test_the_code_inside_has_a_uid_of_its_own_and_no_capabilities(host: Pr
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
 
 
+async def until_gone(job: Path) -> None:
+    """A copy is removed behind the answer."""
+    async with asyncio.timeout(60):
+        while list(job.glob("scratch-*")):
+            await asyncio.to_thread(os.sched_yield)
+
+
 async def test_the_command_gives_way_to_the_service(host: ProcessToolHost) -> None:
     assert (await run(host, "nice; nice -n -5 nice 2>/dev/null")).output.split()[:2] == ["10", "10"]
 
@@ -78,6 +85,7 @@ async def test_the_command_gives_way_to_the_service(host: ProcessToolHost) -> No
 async def test_the_tree_is_a_copy_that_is_thrown_away(host: ProcessToolHost, tmp_path: Path) -> None:
     assert (await run(host, "echo two > file; mkdir -p d/e; chmod 0 d; echo x > new")).exit_code == 0
     assert (tmp_path / "job" / "tree" / "file").read_text() == "one\n"
+    await until_gone(tmp_path / "job")
     assert sorted(path.name for path in (tmp_path / "job").iterdir()) == ["originals", "tree"]
     assert (await run(host, "ls; pwd")).output == "file\n/work\n"
 
@@ -85,7 +93,7 @@ async def test_the_tree_is_a_copy_that_is_thrown_away(host: ProcessToolHost, tmp
 async def test_a_very_deep_tree_is_removed_too(host: ProcessToolHost, tmp_path: Path) -> None:
     deep = "import os\nfor _ in range(3000):\n    os.mkdir('d'); os.chdir('d')"
     assert (await run(host, f'python3 -c "{deep}"')).exit_code == 0
-    assert not list((tmp_path / "job").glob("scratch-*"))
+    await until_gone(tmp_path / "job")
 
 
 @pytest.mark.parametrize("name", ["python", "python3"])

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -56,18 +57,18 @@ def serve(options: Options, worker: Pipes, child: Pipes) -> int:
     """Answer each request of *worker*; 0 when it is done, 1 when the *child* is gone."""
     if not _pass_on(child, worker):
         return 1
-    errands = Errands(options.launcher, options.job)
-    for line in worker.requests:
-        request = json.loads(line)
-        if errands.are_for(request["op"]):
-            _say(worker, masked(errands.answer(request)))
-            continue
-        if request["op"] == "configure":
-            errands.configure(request["options"].get("exclude", ()))
-        child.requests.write(line)
-        child.requests.flush()
-        if not _pass_on(child, worker):
-            return 1
+    with closing(Errands(options.launcher, options.job)) as errands:
+        for line in worker.requests:
+            request = json.loads(line)
+            if errands.are_for(request["op"]):
+                _say(worker, masked(errands.answer(request)))
+                continue
+            if request["op"] == "configure":
+                errands.configure(request["options"].get("exclude", ()))
+            child.requests.write(line)
+            child.requests.flush()
+            if not _pass_on(child, worker):
+                return 1
     return 0
 
 

@@ -25,7 +25,7 @@ class Errands:
     def __init__(self, launcher: Launcher, job: Path) -> None:
         """Run with *launcher* below *job*."""
         self._launcher = launcher
-        self._job = job
+        self._scratch = verification.Scratch(job)
         self._commands = Commands(launcher, job)
         self._by_name: Mapping[str, Callable[[Request], dict[str, Any]]] = {
             "verify": self._verify,
@@ -50,10 +50,14 @@ class Errands:
         except (OSError, subprocess.SubprocessError, RefusedPath, Trouble) as error:
             return {"failed": f"{type(error).__name__}: {error}"}
 
+    def close(self) -> None:
+        """Wait until nothing is left of the last run's copy."""
+        self._scratch.settle()
+
     def _verify(self, request: Request) -> dict[str, Any]:
         return verification.verify(
             self._launcher,
-            self._job,
+            self._scratch,
             request["command"],
             request["timeout_seconds"],
             at_base=request["at_base"],
@@ -62,7 +66,7 @@ class Errands:
 
     def _prepare(self, request: Request) -> dict[str, Any]:
         seconds = request["timeout_seconds"]
-        return {"records": verification.prepare(self._launcher, self._job, request["commands"], seconds)}
+        return {"records": verification.prepare(self._launcher, self._scratch, request["commands"], seconds)}
 
     def _command(self, request: Request) -> dict[str, Any]:
         return asdict(self._commands.run(request["command"], request["timeout_seconds"]))
