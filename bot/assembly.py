@@ -250,7 +250,7 @@ def _runner(parts: Parts, model: Model, owner: str, network: Mapping[str, str]) 
         work=work,
         ending=Ending(
             parts.database,
-            Publishing(parts.database, parts.app, parts.publisher, parts.clock),
+            Publishing(parts.database, parts.app, parts.publisher, parts.clock, work.authorize),
             _voice(parts),
             parts.clock,
         ),

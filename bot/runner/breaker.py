@@ -5,6 +5,8 @@ from typing import Final
 
 from bot import logs
 from bot.domain.enums import Cause
+from bot.domain.ports import Model
+from bot.domain.values import ModelReply, ModelRequest
 from bot.errors import RetryLater
 
 log = logs.get(__name__)
@@ -54,6 +56,20 @@ class Breaker:
         if self.reason is not None:
             log.info("model_serves_again")
         self.reason = None
+
+
+@dataclass(slots=True)
+class Heard:
+    """A model as one attempt at a job asks it; `has_answered` once a call went well."""
+
+    model: Model
+    has_answered: bool = field(default=False, init=False)
+
+    async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
+        """Answer *request* once; raises what the model does."""
+        reply = await self.model.complete(request, timeout_seconds=timeout_seconds)
+        self.has_answered = True
+        return reply
 
 
 def refusal(reason: str, after_seconds: float | None = None) -> RetryLater:

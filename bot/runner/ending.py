@@ -94,7 +94,7 @@ class Ending:
     async def _freeze_refusal(self, job: ClaimedJob, refused: Refused) -> None:
         """The change cannot be published: the job ends with that, and the thread hears it instead."""
         voice = await self.voice(job)
-        next_step = AGAIN if refused.cause is Cause.CANCELLED else _MEND
+        next_step = _MEND if refused.cause is Cause.GITHUB_ERROR else AGAIN
         outcome = Outcome(refused.cause, refused.sentence, next_step, has_kept_change=True)
         scope = Scope(job.organization_id)
         async with self.database.write() as connection:

@@ -21,6 +21,8 @@ from bot.publish.sanitize import sanitize, sanitize_commit, sanitize_title
 from bot.runner import kept, patch_lines
 from bot.runner.outcome import COMMAND, Outcome
 
+UNCONFIRMED: Final = "is_unconfirmed"
+"""In a change's payload: whether the person may still ask for it is to be asked before it is sent."""
 _FAILURES: Final = frozenset(
     {
         Cause.DENIED,
@@ -224,6 +226,7 @@ def _branch(job: ClaimedJob, outcome: Outcome, voice: Voice) -> Frozen:
         "message": _commit_message(job, outcome, voice),
         "files": files,
         "job_id": job.name,
+        UNCONFIRMED: outcome.is_unconfirmed,
     }
     return Frozen(key_of(job, "branch"), OperationKind.BRANCH, payload, sequence=10)
 

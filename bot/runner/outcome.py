@@ -49,6 +49,7 @@ class Outcome:
     person answers it.
     `has_kept_change`: an earlier end of the same job has stored a change that is not published now.
     `is_quiet`: people know already, so a thread that was told nothing of the job hears nothing now.
+    `is_unconfirmed`: GitHub could not say whether the person may still ask, so it is asked before publishing.
     """
 
     cause: Cause
@@ -70,6 +71,7 @@ class Outcome:
     duplicate: Duplicate | None = None
     has_kept_change: bool = field(default=False)
     is_quiet: bool = field(default=False)
+    is_unconfirmed: bool = field(default=False)
 
     @property
     def diff(self) -> str | None:
@@ -80,6 +82,11 @@ class Outcome:
     def changed_tests(self) -> tuple[str, ...]:
         """The tests that were there before and that the change edits or deletes; people are told which."""
         return weakened.changed(self.changes)
+
+
+def sentence(words: str) -> str:
+    """*words* of an error as people read them: a capital in front, one full stop behind."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
 def decide(

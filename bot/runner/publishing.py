@@ -1,6 +1,6 @@
 """Publishing what was frozen for a job: in order, from the database alone, each write once."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ from bot.publish.operations import Publisher
 from bot.publish.writes import permissions_of
 from bot.runner import freezing
 from bot.runner.lease import JobLease
+from bot.runner.outcome import sentence
 
 log = logs.get(__name__)
 
@@ -37,12 +38,17 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """Sends a job's operations; reads nothing but the database."""
+    """Sends a job's operations; reads nothing but the database.
+
+    *authorize* is asked before a change is sent of which GitHub could not say in time whether the person may
+    still ask for it; it raises Permanent where they may not, or RetryLater.
+    """
 
     database: Database
     app: GitHubApp
     publisher: Publisher
     clock: Clock
+    authorize: Callable[[ClaimedJob], Awaitable[None]]
 
     async def announce(self, job: ClaimedJob, lease: JobLease) -> None:
         """Make the living comment, once for all attempts of the job.
@@ -122,6 +128,11 @@ class Publishing:
         for operation in found:
             if operation.state is OperationState.FAILED and operation.kind in _CHANGES and not was_refused:
                 return Refused(Cause.GITHUB_ERROR, operation.error or "GitHub refused the change")
+            if operation.state is OperationState.INTENT and operation.payload.get(freezing.UNCONFIRMED):
+                try:
+                    await self.authorize(job)
+                except Permanent as error:
+                    return Refused(error.cause, sentence(error.public))
         return await self._send(job, [each for each in found if each.state in OPEN_STATES], lease)
 
     async def refuse(

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,10 +21,10 @@ from bot.domain.enums import Cause, Phase
 from bot.domain.values import ClaimedJob, Scope
 from bot.errors import AccountRefused, LeaseLost, Permanent, RetryLater
 from bot.runner.announcing import Announcing
-from bot.runner.breaker import Breaker, refusal
+from bot.runner.breaker import Breaker, Heard, refusal
 from bot.runner.ending import AGAIN, Ending
 from bot.runner.lease import CancelRequested, JobLease
-from bot.runner.outcome import Outcome
+from bot.runner.outcome import Outcome, sentence
 from bot.runner.work import Withdrawn, Work
 
 log = logs.get(__name__)
@@ -156,11 +156,11 @@ class Runner:
         except Withdrawn as error:
             return Outcome(error.cause, f"This job was cancelled: {error}.", AGAIN, is_quiet=True)
         except Permanent as error:
-            return Outcome(error.cause, _sentence(error.public), AGAIN)
+            return Outcome(error.cause, sentence(error.public), AGAIN)
         except RetryLater as error:
             if not await self._is_exhausted(job, error):
                 raise
-            return Outcome(error.cause, _sentence(f"{error}, and trying again did not help"), AGAIN)
+            return Outcome(error.cause, sentence(f"{error}, and trying again did not help"), AGAIN)
 
     async def _work(self, job: ClaimedJob, lease: JobLease) -> Outcome:
         self.breaker.check(self.clock.monotonic())
@@ -170,20 +170,33 @@ class Runner:
             await self.work.confirm(job)
             await self._phase(job, Phase.WORK)
             outcome = await self._with_model(job, Announcing(self.ending.publishing, lease, self.clock))
-            if outcome.cause is Cause.PULL_REQUEST:
-                await self.work.authorize(job)
-            return outcome
+            return await self._confirmed(job, outcome) if outcome.cause is Cause.PULL_REQUEST else outcome
+
+    async def _confirmed(self, job: ClaimedJob, outcome: Outcome) -> Outcome:
+        """A change that the person may still ask for; where GitHub cannot say, it is kept and asked later.
+
+        So no attempt repeats what was run to find it.
+        """
+        try:
+            await self.work.authorize(job)
+        except RetryLater as error:
+            log.warning("permission_unknown", why=str(error))
+            return replace(outcome, is_unconfirmed=True)
+        return outcome
 
     async def _with_model(self, job: ClaimedJob, announcing: Announcing) -> Outcome:
         """Do the work; of many jobs that a refused account stops, the first ends, and the others wait."""
+        heard = Heard(self.work.model)
         try:
-            outcome = await self.work.run(job, announcing.told)
+            outcome = await self.work.with_model(heard).run(job, announcing.told)
         except AccountRefused as error:
             probe_seconds = _PROBE_BACKOFFS * self.times.backoff_seconds
             if self.breaker.refused(str(error), self.clock.monotonic(), probe_seconds=probe_seconds):
                 raise
             raise refusal(str(error)) from error
-        self.breaker.served()
+        # Work that is only repeated from its record says nothing of the account.
+        if heard.has_answered:
+            self.breaker.served()
         return outcome
 
     async def _is_exhausted(self, job: ClaimedJob, error: RetryLater) -> bool:
@@ -266,8 +279,3 @@ class Runner:
         return JobLease(
             self.database, job, self.clock, self.times.lease_seconds, self.times.heartbeat_seconds
         )
-
-
-def _sentence(words: str) -> str:
-    """*words* of an error as people read them: a capital in front, one full stop behind."""
-    return f"{words[:1].upper()}{words[1:].rstrip('.')}."

@@ -270,7 +270,7 @@ class World:
             is_debug=False,
         )
         publisher = Publisher(database, clock, partial(_hand, app), Pace(database, clock, 1.0), 60.0)
-        publishing = Publishing(database, app, publisher, clock)
+        publishing = Publishing(database, app, publisher, clock, work.authorize)
         ending = Ending(database, publishing, partial(_voice, forge.git_url), clock)
         times = Times(LEASE_SECONDS, HEARTBEAT_SECONDS, BACKOFF_SECONDS)
         runner = Runner(database, work, ending, clock, times, owner, jitter=lambda: 0.0)

@@ -105,6 +105,29 @@ async def test_an_hour_without_github_fails_no_job_and_what_waited_is_done_once(
     assert min(later - earlier for earlier, later in pairwise(times)) >= 1.0
 
 
+@pytest.mark.parametrize(
+    ("level", "cause"), [("write", Cause.PULL_REQUEST), ("read", Cause.DENIED)], ids=["may", "may not"]
+)
+async def test_a_finished_change_waits_for_github_to_say_who_may_and_is_not_tried_again(
+    world: World, stack: Stack, job_id: str, level: str, cause: Cause
+) -> None:
+    async def lose_github() -> None:
+        world.forge.faults.add("GET", "/permission$", Reply(503), times=None)
+
+    world.model.on_ask = lose_github
+    facts = await attempt(world, stack, job_id)
+    assert (facts.status, facts.phase, facts.attempts) == (JobStatus.PENDING, Phase.FROZEN, 0)
+    assert (world.asked("POST", "/git/trees"), len(world.space.hosts)) == (0, 1)
+
+    world.forge.faults.clear()
+    world.forge.set_permission(REPOSITORY, "maria", level)
+    facts = await until_settled(world, stack, job_id)
+    assert (facts.phase, facts.cause, len(world.space.hosts)) == (Phase.SETTLED, cause, 1)
+    assert len(world.pulls(job_id)) == (cause is Cause.PULL_REQUEST)
+    (comment,) = world.said(job_id)
+    assert ("needs write permission" in comment) == (cause is Cause.DENIED)
+
+
 Event = Callable[[World], Awaitable[object]]
 
 

@@ -139,6 +139,26 @@ async def test_a_refused_account_ends_one_job_in_words_and_the_others_wait(
     assert (await attempt(world, stack, third)).cause is Cause.PULL_REQUEST
 
 
+async def test_work_that_is_repeated_from_its_record_does_not_say_that_the_model_serves(
+    world: World, stack: Stack, job_id: str
+) -> None:
+    # GitHub is away as the agent is at its end: the next attempt asks the model nothing.
+    world.model.turns[:] = list(PROPOSE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(stack.ending), "freeze", _away)
+        await attempt(world, stack, job_id)
+    asked = len(world.model.requests)
+    stack.runner.breaker.refused("no credit", world.clock.monotonic(), probe_seconds=1.0)
+    world.clock.advance(MAX_PROBE_SECONDS)
+    facts = await attempt(world, stack, job_id)
+    assert (facts.cause, len(world.model.requests)) == (Cause.PULL_REQUEST, asked)
+    assert stack.runner.breaker.reason == "no credit"
+
+
+async def _away(*_: object) -> None:
+    raise RetryLater("GitHub is away")
+
+
 def test_probes_grow_rarer_to_a_bound() -> None:
     breaker, now, gaps = Breaker(), 0.0, []
     assert breaker.refused("no credit", now, probe_seconds=60.0)
