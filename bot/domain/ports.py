@@ -57,12 +57,19 @@ class ToolHost(Tools, Protocol):
         """
 
     async def verify(
-        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+        self,
+        command: str,
+        *,
+        timeout_seconds: float,
+        at_base: bool = False,
+        as_before: Sequence[str] = (),
+        as_shown: bool = False,
     ) -> CommandRecord:
         """Run one verification command in the sandbox, on a copy of the prepared base with the change.
 
         It holds exactly what `changes` names and nothing that `run_command` has left; with *at_base*
-        not even the change, and the paths *as_before* are as in the base.
+        not even the change, and the paths *as_before* are as in the base. *as_shown*: without the files
+        that are kept from the model, so that it may read what the command puts out.
 
         Raises:
             Permanent: The host is gone (cause `sandbox_error`).

@@ -40,6 +40,10 @@ _OLD_FAILURE: Final = (
     "failures are what the request is about, it is not done; go on. If they have nothing to do with it, "
     "propose the change again as it is."
 )
+_WITHOUT: Final = "Run once more without the files that this repository keeps from you, it says:"
+_NOT_SHOWN: Final = (
+    "(It fails only beside files that this repository keeps from you, so its output is not shown.)"
+)
 _OBJECTION: Final = "The change is not proposed yet, for {objection}. Mend that, and propose it again."
 INLINE: Final = (
     "what failed before passes after a change of what the tests beside the code expect ({places}), which the "
@@ -153,7 +157,8 @@ class Verifier:
         # What a model wrote, or its commands put out, is read beside the event loop, not in it.
         words = await self._shame(changes)
         if fails(after) and not await asyncio.to_thread(same_failures, before, after):
-            words.append(await asyncio.to_thread(_failure_words, before, after))
+            new = await asyncio.to_thread(_new_failures, before, after)
+            words += [_NEW_FAILURE, *[await self._told(record) for record in new]]
         else:
             words += await self._without_new_failure(changes, before, after)
         return "\n\n".join(words) or None
@@ -173,7 +178,7 @@ class Verifier:
         if self._has_asked or is_better or not fails(after):
             return []
         self._has_asked = True
-        return [_unchanged_words(after)]
+        return [_OLD_FAILURE, *[await self._told(record) for record in after if fails([record])]]
 
     async def _objection(
         self, changes: Sequence[FileChange], after: Sequence[CommandRecord], *, is_better: bool
@@ -185,6 +190,13 @@ class Verifier:
             return None
         places = await asyncio.to_thread(weakened.inline, changes)
         return INLINE.format(places=", ".join(places[:MAX_PLACES])) if places else None
+
+    async def _told(self, record: CommandRecord) -> str:
+        """A failed command in words, with its output without the files that are kept from the agent."""
+        if not self.config.exclude:
+            return _told(record, record.output)
+        shown = await self.host.verify(record.command, timeout_seconds=self.timeout_seconds, as_shown=True)
+        return _told(record, f"{_WITHOUT}\n{shown.output}" if fails([shown]) else _NOT_SHOWN)
 
     async def _prepare(self) -> list[CommandRecord]:
         return await self.host.prepare(self.config.prepare, timeout_seconds=self.timeout_seconds)
@@ -224,20 +236,15 @@ def told_before(past: Past) -> str:
     return "\n".join(str(block.get("text", "")) for block in blocks if block.get("type") == "text")
 
 
-def _failure_words(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> str:
-    new = [record for record in after if fails([record]) and not same_failures(before, [record])]
-    return "\n\n".join([_NEW_FAILURE, *(_told(record) for record in new)])
+def _new_failures(before: Sequence[CommandRecord], after: Sequence[CommandRecord]) -> list[CommandRecord]:
+    return [record for record in after if fails([record]) and not same_failures(before, [record])]
 
 
-def _unchanged_words(after: Sequence[CommandRecord]) -> str:
-    return "\n\n".join([_OLD_FAILURE, *(_told(record) for record in after if fails([record]))])
-
-
-def _told(record: CommandRecord) -> str:
-    """One failing command with the head and the tail of its output."""
+def _told(record: CommandRecord, output: str) -> str:
+    """One failing command with the head and the tail of *output*."""
     how = f"ended with exit code {record.exit_code} after {record.duration_ms / 1000:.1f} s"
     why = f" ({record.reason})" if record.reason else ""
-    output = record.output.strip("\n")
+    output = output.strip("\n")
     if len(output) > HEAD_CHARS + TAIL_CHARS:
         hidden = len(output) - HEAD_CHARS - TAIL_CHARS
         output = f"{output[:HEAD_CHARS]}\n[… {hidden} characters left out …]\n{output[-TAIL_CHARS:]}"

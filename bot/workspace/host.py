@@ -63,6 +63,7 @@ class ProcessToolHost:
         """Serve the tree in *job*; *status* is what the escape probe found for *bwrap* and *toolchains*."""
         self._job = job
         self._status = status
+        self._no_sandbox = status.reason or "no sandbox is available"
         self._bwrap = bwrap
         self._toolchains = toolchains
         self._unprepared = ""
@@ -95,7 +96,7 @@ class ProcessToolHost:
         request = {"op": "call", "tool": name, "arguments": arguments}
         if name == "run_command":
             if self._status.tier is not Tier.SANDBOX:
-                return ToolResult(f"{NO_COMMANDS} ({self._no_sandbox()})", is_error=True)
+                return ToolResult(f"{NO_COMMANDS} ({self._no_sandbox})", is_error=True)
             seconds = min(
                 arguments.get("timeout_seconds", COMMAND_SECONDS), timeout_seconds, self.max_command_seconds
             )
@@ -108,9 +109,7 @@ class ProcessToolHost:
         except TimeoutError:
             return ToolResult(f"The tool was stopped after {timeout_seconds:g} seconds.", is_error=True)
         except _Gone:
-            return ToolResult(
-                "The tool's process ended during the call; look before repeating.", is_error=True
-            )
+            return ToolResult("The tool's process ended in the call; look before repeating.", is_error=True)
         if "failed" in answer:
             return ToolResult(f"The command could not be run: {answer['failed']}.", is_error=True)
         return ToolResult(answer["text"], answer["is_error"], answer["refused"])
@@ -137,17 +136,21 @@ class ProcessToolHost:
         return records
 
     async def verify(
-        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+        self,
+        command: str,
+        *,
+        timeout_seconds: float,
+        at_base: bool = False,
+        as_before: Sequence[str] = (),
+        as_shown: bool = False,
     ) -> CommandRecord:
         """Run one verification command; see `bot.domain.ports.ToolHost.verify`."""
-        if self._status.tier is not Tier.SANDBOX:
-            return CommandRecord(command, None, 0, "", Tier.NONE, self._no_sandbox())
-        if self._unprepared:
-            return CommandRecord(command, None, 0, "", Tier.NONE, self._unprepared)
+        if why_not := self._unprepared if self._status.tier is Tier.SANDBOX else self._no_sandbox:
+            return CommandRecord(command, None, 0, "", Tier.NONE, why_not)
         seconds = min(timeout_seconds, self.max_command_seconds)
-        request = {"op": "verify", "command": command, "timeout_seconds": seconds}
-        request |= {"at_base": at_base, "as_before": list(as_before)}
-        return _record(command, await self._run(request, seconds))
+        request = {"op": "verify", "command": command, "timeout_seconds": seconds, "as_shown": as_shown}
+        where = {"at_base": at_base, "as_before": list(as_before)}
+        return _record(command, await self._run(request | where, seconds))
 
     async def _run(self, request: Json, seconds: float) -> Json:
         """The answer to a request that runs commands for *seconds* at most."""
@@ -158,9 +161,6 @@ class ProcessToolHost:
         if "failed" in answer:
             raise _broken(f"a command could not be run: {answer['failed']}")
         return answer
-
-    def _no_sandbox(self) -> str:
-        return self._status.reason or "no sandbox is available"
 
     async def survey(self, max_chars: int) -> str:
         """The map of the repository; see `bot.domain.ports.ToolHost.survey`."""

@@ -79,7 +79,13 @@ class DictToolHost:
         raise AssertionError("the loop never prepares")
 
     async def verify(
-        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+        self,
+        command: str,
+        *,
+        timeout_seconds: float,
+        at_base: bool = False,
+        as_before: Sequence[str] = (),
+        as_shown: bool = False,
     ) -> CommandRecord:
         raise AssertionError("the loop never verifies")
 

@@ -142,11 +142,21 @@ class FusedHost:
         return records
 
     async def verify(
-        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+        self,
+        command: str,
+        *,
+        timeout_seconds: float,
+        at_base: bool = False,
+        as_before: Sequence[str] = (),
+        as_shown: bool = False,
     ) -> CommandRecord:
         self.fuse.pass_through("before a verification")
         record = await self.host.verify(
-            command, timeout_seconds=timeout_seconds, at_base=at_base, as_before=as_before
+            command,
+            timeout_seconds=timeout_seconds,
+            at_base=at_base,
+            as_before=as_before,
+            as_shown=as_shown,
         )
         self.fuse.pass_through("after a verification")
         return record

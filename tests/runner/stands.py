@@ -146,7 +146,13 @@ class DictHost:
         return [CommandRecord(command, 0, 12, "", self._space.tier) for command in commands]
 
     async def verify(
-        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+        self,
+        command: str,
+        *,
+        timeout_seconds: float,
+        at_base: bool = False,
+        as_before: Sequence[str] = (),
+        as_shown: bool = False,
     ) -> CommandRecord:
         assert timeout_seconds > 0
         if self._space.tier is Tier.NONE:

@@ -28,7 +28,13 @@ class Runs(Host):
     commands: list[str] = field(default_factory=list)
 
     async def verify(
-        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: object = ()
+        self,
+        command: str,
+        *,
+        timeout_seconds: float,
+        at_base: bool = False,
+        as_before: object = (),
+        as_shown: bool = False,
     ) -> CommandRecord:
         self.commands.append(command)
         if command != "t":

@@ -34,6 +34,7 @@ class Host:
     outcomes: list[tuple[int, str]] = field(default_factory=list)
     restored: tuple[int, str] = PASSES
     prepared: tuple[int, str] = PASSES
+    shown: tuple[int, str] = PASSES
     now: list[FileChange] = field(default_factory=lambda: [change("a.py", "x = 1\n", "x = 2\n")])
     ran: list[str] = field(default_factory=list)
 
@@ -51,7 +52,13 @@ class Host:
         return [CommandRecord(command, *self._parts(self.prepared)) for command in commands]
 
     async def verify(
-        self, command: str, *, timeout_seconds: float, at_base: bool = False, as_before: Sequence[str] = ()
+        self,
+        command: str,
+        *,
+        timeout_seconds: float,
+        at_base: bool = False,
+        as_before: Sequence[str] = (),
+        as_shown: bool = False,
     ) -> CommandRecord:
         assert timeout_seconds == 60
         self.ran.append("base" if at_base else f"change -{','.join(as_before)}" if as_before else "change")
@@ -59,6 +66,9 @@ class Host:
             return CommandRecord(command, None, 0, "", Tier.NONE, "`prepare` failed: npm ci")
         if at_base:
             return CommandRecord(command, *self._parts(self.base))
+        if as_shown:
+            self.ran[-1] = "shown"
+            return CommandRecord(command, *self._parts(self.shown))
         found = self.restored if as_before else self.outcomes.pop(0)
         return CommandRecord(command, *self._parts(found))
 
@@ -131,6 +141,30 @@ async def test_a_new_failure_goes_back_as_often_as_the_loop_asks() -> None:
         assert "$ t\nended with exit code 1 after 0.0 s\nbad" in words
     assert [record.output for record in await judge.after(host.now)] == ["bad four"]
     assert [row[1] for row in rows(judge)] == [0, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("base", [PASSES, OLD_FAILURE])
+async def test_of_a_repository_that_keeps_files_back_only_what_is_said_without_them_is_told(
+    base: tuple[int, str],
+) -> None:
+    outcome = (1, f"{base[1] if base[0] else 'bad'}\npassword = canary")
+    host = Host(
+        base=(base[0], outcome[1] if base[0] else "ok"), outcomes=[outcome], shown=(2, "no vault.txt")
+    )
+    words = await verifier(host, exclude=("vault.txt",)).judge(DONE)
+    assert words is not None
+    assert "canary" not in words
+    assert "ended with exit code 1 after 0.0 s\nRun once more without" in words
+    assert words.endswith("\nno vault.txt")
+    assert host.ran[-1] == "shown"
+
+
+async def test_what_fails_only_beside_files_that_are_kept_back_is_not_told() -> None:
+    host = Host(outcomes=[(1, "password = canary")], shown=PASSES)
+    words = await verifier(host, exclude=("vault.txt",)).judge(DONE)
+    assert words is not None
+    assert "canary" not in words
+    assert "so its output is not shown" in words
 
 
 async def test_the_same_change_proposed_again_is_not_tried_again() -> None:

@@ -53,7 +53,14 @@ def test_the_broker_ends_with_its_child(options: Options) -> None:
 
 
 def test_verify_never_reaches_the_child_and_says_when_the_sandbox_is_broken(options: Options) -> None:
-    request = {"op": "verify", "command": "true", "timeout_seconds": 5, "at_base": False, "as_before": []}
+    request = {
+        "op": "verify",
+        "command": "true",
+        "timeout_seconds": 5,
+        "at_base": False,
+        "as_before": [],
+        "as_shown": False,
+    }
     code, heard, asked = exchange(options, lines(request), lines({"ready": True}))
     assert (code, asked) == (0, [])
     assert (heard[1]["tier"], heard[1]["exit_code"]) == ("none", None)
@@ -63,7 +70,14 @@ def test_verify_never_reaches_the_child_and_says_when_the_sandbox_is_broken(opti
 
 def test_a_launcher_that_is_not_there_is_a_failure_in_words(options: Options) -> None:
     gone = Options(options.tree_fd, options.originals_fd, options.job, Launcher("/nonexistent/bwrap"))
-    request = {"op": "verify", "command": "true", "timeout_seconds": 5, "at_base": False, "as_before": []}
+    request = {
+        "op": "verify",
+        "command": "true",
+        "timeout_seconds": 5,
+        "at_base": False,
+        "as_before": [],
+        "as_shown": False,
+    }
     assert "FileNotFoundError" in exchange(gone, lines(request), lines({}))[1][1]["failed"]
 
 

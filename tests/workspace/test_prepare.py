@@ -52,7 +52,11 @@ async def test_what_is_excluded_stays_hidden_where_prepare_has_copied_it(tmp_pat
             "grep -rs SECRET . ~; find . ~ -iname '*.pem' -o -iname vault; cat dist/deep/out ~/.cache/out",
         )
         assert told.splitlines()[1:] == ["kept", "kept"]
-    assert "SECRET-1" in await verified(host, "cat dist/deep/key.pem ~/.cache/Vault/k")
+    look = "cat dist/deep/key.pem ~/.cache/Vault/k"
+    assert "SECRET-1" in await verified(host, look)
+    shown = await host.verify(f"{look}; cat dist/deep/out", timeout_seconds=30, as_shown=True)
+    assert shown.output.count("No such file") == 2
+    assert shown.output.endswith("kept\n")
     await host.close()
 
 

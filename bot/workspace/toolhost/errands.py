@@ -62,6 +62,7 @@ class Errands:
             request["timeout_seconds"],
             at_base=request["at_base"],
             as_before=frozenset(request["as_before"]),
+            hides=self._commands.hides if request["as_shown"] else None,
         )
 
     def _prepare(self, request: Request) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from bot.workspace.removal import remove_tree
 from bot.workspace.sandbox import Launcher
-from bot.workspace.toolhost import places, sandboxed
+from bot.workspace.toolhost import likeness, places, sandboxed
+from bot.workspace.toolhost.globs import Exclusion
 from bot.workspace.toolhost.places import Obstacle
 
 
@@ -53,15 +54,18 @@ def verify(
     *,
     at_base: bool = False,
     as_before: frozenset[str] = frozenset(),
+    hides: Exclusion | None = None,
 ) -> dict[str, Any]:
     """The fields of a `CommandRecord` for *command*, run on a copy that is gone afterwards.
 
     The copy is the base, prepared where the repository asks for it, with the change of the tools in it
-    unless *at_base*; the paths *as_before* are left out of the change.
+    unless *at_base*; the paths *as_before* are left out of the change, and what *hides* covers is not there.
     """
     try:
         with scratch.place() as root:
             place = places.fresh(scratch.job, root, at_base=at_base, as_before=as_before)
+            if hides:
+                likeness.conceal(place, hides)
             return sandboxed.run(launcher, scratch.job, place, command, timeout_seconds)
     except Obstacle as error:
         return sandboxed.not_run(f"the change does not fit on what `prepare` left: {error}")
