@@ -14,6 +14,7 @@ from bot.domain.enums import Cause, Tier, When
 from bot.domain.text import strip_invisible
 from bot.publish.headlines import HEADLINES, headline
 from bot.publish.sanitize import sanitize
+from bot.publish.signs import FAILED, NOT_RUN, PASSED, RECORD_HEAD
 
 # GitHub refuses a body over 65,536 characters; the marker and a number for a placeholder come on top.
 MAX_BODY_CHARS: Final = 65_000
@@ -32,6 +33,7 @@ class Check:
     """The harness's record of one verification command; `exit_code` None means that it did not run.
 
     What ran and has a *reason* has failed for that, also where it ended with 0: fewer tests may have run.
+    *sha* is the commit that it ran on, without the change or with it.
     """
 
     command: str
@@ -40,6 +42,7 @@ class Check:
     duration_ms: int
     tier: Tier
     reason: str
+    sha: str = ""
 
 
 def living_comment(*, agent: str, requester: str, step: str) -> str:
@@ -180,7 +183,9 @@ def verification(checks: Sequence[Check], sandbox_remedy: str) -> str:
         f" | {_result(checks, command, When.AFTER)} |"
         for command in commands
     )
-    table = f"| Command | Before the change | After the change |\n| --- | --- | --- |\n{rows}"
+    table = f"| {' | '.join(RECORD_HEAD)} |\n| --- | --- | --- |\n{rows}"
+    sha = next((check.sha for check in checks if check.sha and check.exit_code is not None), "")
+    places = [f"Run by Issuewright on commit {code(sha)}, without and with the change."] if sha else []
     reasons = dict.fromkeys(_sentence(check.reason) for check in checks if check.exit_code is None)
     missing = [f"Not run: {reason or 'no reason was recorded.'}" for reason in reasons]
     if missing and sandbox_remedy:
@@ -190,7 +195,7 @@ def verification(checks: Sequence[Check], sandbox_remedy: str) -> str:
         for check in checks
         if check.exit_code is not None and check.reason
     )
-    return "\n\n".join([table, *failed, *missing])
+    return "\n\n".join([table, *places, *failed, *missing])
 
 
 def code(text: str, *, in_table: bool = False) -> str:
@@ -216,9 +221,9 @@ def _result(checks: Sequence[Check], command: str, when: When) -> str:
     """One cell: exit code, duration and place of what ran last; green for 0 with nothing said against it."""
     found = [check for check in checks if check.command == command and check.when is when]
     if not found or found[-1].exit_code is None or found[-1].tier is Tier.NONE:
-        return "⚪ not run"
+        return f"{NOT_RUN} not run"
     check = found[-1]
-    sign = "✅ passed" if check.exit_code == 0 and not check.reason else "❌ failed"
+    sign = f"{PASSED} passed" if check.exit_code == 0 and not check.reason else f"{FAILED} failed"
     return f"{sign}, exit {check.exit_code}, {check.duration_ms / 1000:.1f} s, {check.tier.value}"
 
 

@@ -1,9 +1,10 @@
 """The one pipeline that model text passes before it is published: nobody pinged, nothing closed or leaked.
 
 Order (DESIGN §11): NFC and invisible characters out, then links, images and HTML, mentions, commands,
-closing keywords and references made inert as code, secrets block the whole, fences balanced, clipped.
-Code that stands in the text keeps its content. The result is read back as GitHub reads Markdown; if
-anything would still act, the whole text is published as one code block. The second time nothing changes.
+closing keywords and references made inert as code, the signs of our own record out, secrets block the
+whole, fences balanced, clipped. Code that stands in the text keeps its content. The result is read back as
+GitHub reads Markdown; if anything would still act, the whole text is published as one code block. The second
+time nothing changes.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from bot.domain.secret_shapes import find_secrets
 from bot.domain.text import strip_invisible
 from bot.publish.inert import indented, inert
 from bot.publish.plain import plain
+from bot.publish.signs import unsigned
 from bot.publish.surface import Allowed, acts
 
 # GitHub refuses a body over 65,536 characters; the rest of it is left for markers and footers.
@@ -91,7 +93,7 @@ def sanitize_commit(text: str, *, max_chars: int = MAX_COMMIT_CHARS, secrets: tu
 def _settled(text: str, allowed: Allowed) -> str:
     """*text* made inert until nothing changes; one block of code if that ends nowhere or still acts."""
     for _ in range(MAX_ROUNDS):
-        safe, _ = strip_invisible(inert(text, allowed))
+        safe, _ = strip_invisible(unsigned(inert(text, allowed)))
         if safe == text:
             return text if not acts(text, allowed) else _fenced(text)
         text = safe

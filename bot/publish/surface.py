@@ -64,9 +64,14 @@ def is_active(found: re.Match[str], allowed: Allowed) -> bool:
     return True
 
 
+def parsed(markdown: str) -> list[Token]:
+    """*markdown* as GitHub reads it; a token's `map` holds its lines."""
+    return _READER.parse(markdown)
+
+
 def acts(markdown: str, allowed: Allowed) -> bool:
     """Whether *markdown*, read as GitHub reads it, holds HTML, a picture, a link or a word that acts."""
-    tokens = _READER.parse(markdown)
+    tokens = parsed(markdown)
     if any(token.type == "html_block" for token in tokens):
         return True
     return any(_line_acts(token.children or (), allowed) for token in tokens if token.type == "inline")

@@ -280,6 +280,7 @@ def _checks(outcome: Outcome) -> Sequence[Check]:
             duration_ms=record.command.duration_ms,
             tier=record.command.tier,
             reason=record.command.reason,
+            sha=outcome.base_sha,
         )
         for record in outcome.records
     ]

@@ -185,7 +185,7 @@ def test_html_is_shown_and_what_is_open_is_closed_or_escaped(text: str, safe: st
         "text\n\n    @indented code #1\n\ntext",
         "````\n```\n@bob\n````",
         "| a | b |\n| --- | --- |\n| `@x` | 1 |",
-        "# Title\n\n1. one\n2. **two** _three_ ~~four~~\n\n> quote\n\n---\n\n- [ ] task\n- [x] done",
+        "#### Title\n\n1. one\n2. **two** _three_ ~~four~~\n\n> quote\n\n---\n\n- [ ] task\n- [x] done",
         "",
     ],
 )
