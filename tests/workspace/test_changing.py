@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.domain import masks
 from bot.domain.paths import RefusedPath
+from bot.workspace.toolhost import diff
 from bot.workspace.toolhost.beneath import MAX_FILE_BYTES, Tree, Trouble
 from bot.workspace.toolhost.changing import Editor
 from bot.workspace.toolhost.originals import MAX_TOUCHED_FILES, Originals
@@ -130,6 +132,29 @@ def test_a_file_made_equal_again_is_left_out(desk: Desk) -> None:
     desk.editor.delete_file("new")
     assert desk.editor.changes() == []
     assert desk.editor.git_diff() == "Nothing is changed."
+
+
+def test_only_what_has_changed_since_the_last_account_is_compared_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    make = diff.make
+
+    def counted(path: str, *texts: str | None, **options: Any) -> diff.Patch:
+        compared.append(path)
+        return make(path, *texts, **options)
+
+    monkeypatch.setattr(diff, "make", counted)
+    script = desk.put("run.sh", b"one\n")
+    desk.editor.edit_file("a.py", "x = 1", "x = 2")
+    desk.editor.edit_file("run.sh", "one", "two")
+    assert desk.editor.changes() == desk.editor.changes() == desk.reopened().changes()
+    assert compared == ["a.py", "run.sh"] * 2
+    desk.editor.edit_file("a.py", "x = 2", "x = 3")
+    assert "+x = 3" in desk.editor.changes()[0]["patch"]
+    script.chmod(0o755)
+    assert [change["is_executable"] for change in desk.editor.changes()] == [False, True]
+    assert compared == ["a.py", "run.sh"] * 3
 
 
 def test_a_file_deleted_and_written_again_keeps_its_mode(desk: Desk) -> None:

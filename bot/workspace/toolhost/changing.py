@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from bot.domain import masks
 from bot.domain.paths import check_writable, split
@@ -19,6 +19,9 @@ _NEW_FILE_MODE = 0o644
 _SHOWN_PLACES = 10
 _BLOTS = re.compile(r"\0+")
 
+_State: TypeAlias = tuple[bytes, int] | None
+"""The bytes and the permission bits of a file; None when nothing is there."""
+
 
 class Editor:
     """Changes the files of one tree and remembers each as it was."""
@@ -27,6 +30,7 @@ class Editor:
         """Work on *tree*; first touches go to *originals*."""
         self._tree = tree
         self._originals = originals
+        self._told: dict[str, tuple[_State, dict[str, Any]]] = {}
 
     def edit_file(self, path: str, old: str, new: str) -> str:
         """Replace *old*, which must stand exactly once in the file as the tools show it, by *new*."""
@@ -75,9 +79,16 @@ class Editor:
 
     def changes(self) -> list[dict[str, Any]]:
         """One record per changed file, sorted by path: the fields of `bot.domain.values.FileChange`."""
-        return [_change(original, now) for original, now in self._changed()]
+        return [self._change(original, now) for original, now in self._changed()]
 
-    def _changed(self) -> Iterator[tuple[Original, tuple[bytes, int] | None]]:
+    def _change(self, original: Original, now: _State) -> dict[str, Any]:
+        """The record of a file; one that is as it was the last time is not compared again."""
+        known = self._told.get(original.path)
+        if known is None or known[0] != now:
+            known = self._told[original.path] = (now, _change(original, now))
+        return known[1]
+
+    def _changed(self) -> Iterator[tuple[Original, _State]]:
         for original in self._originals:
             now = self._tree.read_if_there(tuple(original.path.split("/")))
             if (now[0] if now else None) != original.content:
@@ -91,7 +102,7 @@ class Editor:
         check_writable(parts)
         return parts
 
-    def _write(self, parts: tuple[str, ...], text: str, before: tuple[bytes, int] | None) -> None:
+    def _write(self, parts: tuple[str, ...], text: str, before: _State) -> None:
         content = _encoded(text)
         self._keep(parts, before)
         self._make_directories(parts[:-1])
@@ -99,7 +110,7 @@ class Editor:
             mode = before[1] if before else self._mode_of_original(parts)
             self._originals.place(content, mode, parts[-1], directory_fd)
 
-    def _keep(self, parts: tuple[str, ...], before: tuple[bytes, int] | None) -> None:
+    def _keep(self, parts: tuple[str, ...], before: _State) -> None:
         path = "/".join(parts)
         if self._originals.is_full_for(path):
             raise Trouble(f"More than {MAX_TOUCHED_FILES} files are touched already; make a smaller change.")
@@ -212,7 +223,7 @@ def _hint(text: str, old: str) -> str:
     return f" Its first line stands at line {shown}; compare spaces, tabs and the lines that follow."
 
 
-def _patch(original: Original, now: tuple[bytes, int] | None, *, is_masked: bool = False) -> diff.Patch:
+def _patch(original: Original, now: _State, *, is_masked: bool = False) -> diff.Patch:
     """What became of a file; masked in the whole file, since a hunk may begin in the middle of a secret."""
     name = original.path.rpartition("/")[2]
     return diff.make(
@@ -224,11 +235,11 @@ def _patch(original: Original, now: tuple[bytes, int] | None, *, is_masked: bool
     )
 
 
-def _is_executable(original: Original, now: tuple[bytes, int] | None) -> bool:
+def _is_executable(original: Original, now: _State) -> bool:
     return bool((now[1] if now else original.mode) & 0o100)
 
 
-def _change(original: Original, now: tuple[bytes, int] | None) -> dict[str, Any]:
+def _change(original: Original, now: _State) -> dict[str, Any]:
     patch = _patch(original, now)
     return {
         "path": original.path,

@@ -3,8 +3,9 @@
 import inspect
 import json
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, BinaryIO, TypeAlias
 
 from bot.domain import masks
@@ -23,6 +24,8 @@ from bot.workspace.toolhost.survey import survey
 
 TOOL_SECONDS = 20.0
 """A tool that runs longer (a regular expression that explodes) is stopped with an error."""
+
+MAX_KNOWN_TOOLS = 32
 
 Tool: TypeAlias = Callable[..., str]
 
@@ -105,7 +108,7 @@ def checked(tool: Callable[..., object], arguments: dict[str, Any]) -> dict[str,
     Raises:
         Trouble: One is unknown, missing, or of another type.
     """
-    parameters = inspect.signature(tool).parameters
+    parameters = _parameters(tool)
     for name, value in arguments.items():
         if name not in parameters:
             raise Trouble(f"There is no argument {name!r}; known are {', '.join(parameters) or 'none'}.")
@@ -116,6 +119,12 @@ def checked(tool: Callable[..., object], arguments: dict[str, Any]) -> dict[str,
     if missing:
         raise Trouble(f"The argument {missing[0]} is missing.")
     return arguments
+
+
+@lru_cache(MAX_KNOWN_TOOLS)
+def _parameters(tool: Callable[..., object]) -> Mapping[str, inspect.Parameter]:
+    """What *tool* takes; to look is more work than to list a directory."""
+    return inspect.signature(tool).parameters
 
 
 def serve(server: FileServer, requests: BinaryIO, replies: BinaryIO) -> None:
