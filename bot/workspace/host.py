@@ -1,20 +1,15 @@
-"""The worker's side of the tool host: start the process, speak its JSON lines, end it."""
+"""The worker's side of the tool host: what can be asked of it, within which time, and what it survives."""
 
 import asyncio
-import json
-import os
-import signal
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from bot.domain.enums import Cause, Tier
 from bot.domain.values import CommandRecord, FileChange, Json, SandboxStatus, ToolResult
 from bot.errors import Permanent
-from bot.workspace import priority
-from bot.workspace.toolhost.confine import files_uid
+from bot.workspace import toolprocess
+from bot.workspace.toolprocess import Gone, ToolProcess
 
 MAX_STARTS = 4
 START_TIMEOUT_SECONDS = 30.0
@@ -23,30 +18,8 @@ COPY_ALLOWANCE_SECONDS = 330.0
 COMMAND_SECONDS = 120.0
 """What a command of the model gets when it asks for no other time."""
 NO_COMMANDS = "Commands cannot be run here, and there is no other way to run them; go on without."
-_MAX_LINE_BYTES = 64 * 1024 * 1024
-_NO_BWRAP = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """How the tool host is started: exactly these words, this environment and these descriptors."""
-
-    argv: tuple[str, ...]
-    environment: dict[str, str]
-    descriptors: tuple[int, ...]
-
-
-def launch(
-    job: Path, bwrap: str | None, toolchains: tuple[str, ...] = (), *, tree_fd: int, originals_fd: int
-) -> Launch:
-    """The start of a tool host for the directory *job* (it holds `tree` and `originals`)."""
-    words = (str(tree_fd), str(originals_fd), str(job), bwrap or _NO_BWRAP, *toolchains)
-    argv = (sys.executable, "-I", "-m", "bot.workspace.toolhost", *words)
-    return Launch(argv, {}, (tree_fd, originals_fd))
-
-
-class _Gone(Exception):
-    """The process ended, or said something that is no answer."""
+ERRANDS: Final = frozenset({"verify", "prepare", "command", "output"})
+"""What the broker is asked; the file server is asked for all else."""
 
 
 class ProcessToolHost:
@@ -67,7 +40,7 @@ class ProcessToolHost:
         self._bwrap = bwrap
         self._toolchains = toolchains
         self._unprepared = ""
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ToolProcess | None = None
         self._turn = asyncio.Lock()
         self._starts_left = MAX_STARTS
         self._is_closed = False
@@ -85,7 +58,7 @@ class ProcessToolHost:
     @property
     def pid(self) -> int | None:
         """The broker's process id while it runs."""
-        return self._process.pid if self._process else None
+        return self._process.process.pid if self._process else None
 
     async def call(self, name: str, arguments: Json, *, timeout_seconds: float) -> ToolResult:
         """Run one tool; see `bot.domain.ports.ToolHost.call`.
@@ -108,8 +81,10 @@ class ProcessToolHost:
             answer = await self._ask(request, timeout_seconds)
         except TimeoutError:
             return ToolResult(f"The tool was stopped after {timeout_seconds:g} seconds.", is_error=True)
-        except _Gone:
-            return ToolResult("The tool's process ended in the call; look before repeating.", is_error=True)
+        except Gone:
+            return ToolResult(
+                "The tool's process ended during the call; look before repeating.", is_error=True
+            )
         if "failed" in answer:
             return ToolResult(f"The command could not be run: {answer['failed']}.", is_error=True)
         return ToolResult(answer["text"], answer["is_error"], answer["refused"])
@@ -118,7 +93,7 @@ class ProcessToolHost:
         """What the tools changed; see `bot.domain.ports.ToolHost.changes`."""
         try:
             answer = await self._ask({"op": "changes"}, CHANGES_TIMEOUT_SECONDS)
-        except (TimeoutError, _Gone):
+        except (TimeoutError, Gone):
             raise _broken("the tool host did not say what was changed") from None
         if "changes" not in answer:
             raise _broken(f"what was changed cannot be read: {answer.get('text')}")
@@ -156,7 +131,7 @@ class ProcessToolHost:
         """The answer to a request that runs commands for *seconds* at most."""
         try:
             answer = await self._ask(request, seconds + COPY_ALLOWANCE_SECONDS)
-        except (TimeoutError, _Gone):
+        except (TimeoutError, Gone):
             raise _broken("the tool host ended while it ran a command") from None
         if "failed" in answer:
             raise _broken(f"a command could not be run: {answer['failed']}")
@@ -166,7 +141,7 @@ class ProcessToolHost:
         """The map of the repository; see `bot.domain.ports.ToolHost.survey`."""
         try:
             answer = await self._ask({"op": "map", "max_chars": max_chars}, CHANGES_TIMEOUT_SECONDS)
-        except (TimeoutError, _Gone):
+        except (TimeoutError, Gone):
             return ""
         return str(answer.get("text", ""))
 
@@ -178,16 +153,18 @@ class ProcessToolHost:
     async def _ask(self, request: Json, timeout_seconds: float) -> Json:
         async with self._turn:
             process = await self._ensure_started()
+            line = process.errands if request["op"] in ERRANDS else process.files
             is_answered = False
             try:
-                answer = await asyncio.wait_for(_exchange(process, request), timeout_seconds)
+                async with asyncio.timeout(timeout_seconds):
+                    answer = await line.ask(request)
                 is_answered = True
             finally:
                 if not is_answered:
                     await self._stop()
             return answer
 
-    async def _ensure_started(self) -> asyncio.subprocess.Process:
+    async def _ensure_started(self) -> ToolProcess:
         if self._is_closed:
             raise _broken("the tool host is closed")
         if self._process is not None:
@@ -195,10 +172,11 @@ class ProcessToolHost:
         if self._starts_left == 0:
             raise _broken("the tool host ended too often")
         self._starts_left -= 1
-        self._process = await _spawn(self._job, self._bwrap, self._toolchains)
+        self._process = await toolprocess.start(self._job, self._bwrap, self._toolchains)
         try:
-            self.ready = await asyncio.wait_for(_greeted(self._process, self.options), START_TIMEOUT_SECONDS)
-        except (TimeoutError, _Gone):
+            async with asyncio.timeout(START_TIMEOUT_SECONDS):
+                self.ready = await self._process.greeted(self.options)
+        except (TimeoutError, Gone):
             self.ready = {"failed": "it said nothing"}
         if "failed" in self.ready:
             await self._stop()
@@ -207,75 +185,8 @@ class ProcessToolHost:
 
     async def _stop(self) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.stdin is not None:
-            process.stdin.close()
-        await process.wait()
-
-
-async def _spawn(job: Path, bwrap: str | None, toolchains: tuple[str, ...]) -> asyncio.subprocess.Process:
-    _make_originals(job / "originals")
-    tree_fd = os.open(job / "tree", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    originals_fd = os.open(job / "originals", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    start = launch(job, bwrap, toolchains, tree_fd=tree_fd, originals_fd=originals_fd)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *start.argv,
-            env=start.environment,
-            pass_fds=start.descriptors,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            limit=_MAX_LINE_BYTES,
-            cwd="/",
-        )
-        priority.lower(process.pid)
-        return process
-    finally:
-        os.close(tree_fd)
-        os.close(originals_fd)
-
-
-def _make_originals(directory: Path) -> None:
-    directory.mkdir(mode=0o700, exist_ok=True)
-    if os.geteuid() == 0:
-        os.chown(directory, files_uid(), files_uid())
-
-
-async def _greeted(process: asyncio.subprocess.Process, options: Json | None) -> Json:
-    """What *process* says of itself, once it has taken the *options*; `failed` when it does not."""
-    ready = await _read(process)
-    if options is None or "failed" in ready:
-        return ready
-    return ready | await _exchange(process, {"op": "configure", "options": options})
-
-
-async def _exchange(process: asyncio.subprocess.Process, request: Json) -> Json:
-    if process.stdin is None:
-        raise _Gone
-    process.stdin.write(json.dumps(request).encode() + b"\n")
-    with suppress(BrokenPipeError, ConnectionResetError):
-        await process.stdin.drain()
-    return await _read(process)
-
-
-async def _read(process: asyncio.subprocess.Process) -> Json:
-    """One line of the process as an object.
-
-    Raises:
-        _Gone: There is none.
-    """
-    if process.stdout is None:
-        raise _Gone
-    try:
-        answer: Json = json.loads(await process.stdout.readline())
-    except ValueError:
-        raise _Gone from None
-    return answer
+        if process is not None:
+            await process.stop()
 
 
 def prepare_words(failed: CommandRecord) -> str:

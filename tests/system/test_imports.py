@@ -1,6 +1,5 @@
 """What each process loads in a whole run: the model's SDK costs seconds, and only the worker pays."""
 
-import json
 import os
 import re
 import resource
@@ -8,12 +7,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bot.workspace.host import launch
+from bot.domain.values import Json
 from bot.workspace.sandbox import find_bwrap
-from bot.workspace.toolhost.confine import files_uid
 from tests.system.rig import rig
+from tests.workspace import program
 
 IMPORTED: Final = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+([\w.]+)$", re.MULTILINE)
 HEAVY: Final = {"anthropic", "aiohttp", "sqlalchemy", "gidgethub", "structlog", "rich", "markdown_it", "yaml"}
@@ -71,51 +70,29 @@ def _mapped(pid: int) -> set[str]:
 
 
 def test_the_tool_host_loads_nothing_of_the_worker(tmp_path: Path) -> None:
-    (tmp_path / "tree").mkdir()
+    program.lay_out(tmp_path)
     (tmp_path / "tree" / "file").write_text("one\n")
-    (tmp_path / "originals").mkdir(mode=0o700)
-    for path in (tmp_path / "tree", tmp_path / "tree" / "file", tmp_path / "originals"):
-        os.chown(path, files_uid(), -1)
-    calls = [
+    calls: list[Json] = [
         {"op": "call", "tool": "read_file", "arguments": {"path": "file"}},
         {"op": "call", "tool": "write_file", "arguments": {"path": "new", "content": "two\n"}},
         {"op": "changes"},
     ]
-    if find_bwrap():
-        asked = {"op": "verify", "command": "cat file", "timeout_seconds": 30}
-        calls.append({**asked, "at_base": False, "as_before": []})
-    said, profile = _tool_host(tmp_path, [json.dumps(call) for call in calls])
-    assert said[0]["ready"] and "one" in said[1]["text"]
-    assert [change["path"] for change in said[3]["changes"]] == ["new"]
-    if find_bwrap():
-        assert said[4]["exit_code"] == 0
+    bwrap = find_bwrap()
+    asked: Json = {"op": "verify", "command": "cat file", "timeout_seconds": 30}
+    asked |= {"at_base": False, "as_before": [], "as_shown": False}
+    errands = [asked] if bwrap else []
+    said = program.ask(tmp_path, calls, errands, bwrap=bwrap, options=["-X", "importtime"])
+    ready, read, _, changes = said.files
+    assert ready["ready"] and "one" in read["text"]
+    assert [change["path"] for change in changes["changes"]] == ["new"]
+    assert [answer["exit_code"] for answer in said.errands] == [0] * len(errands)
+    profile = said.log
     loaded = packages(profile)
     assert "bot" in loaded and "seccomp" in profile
     assert not loaded & {*HEAVY, "asyncio", "httpx2", "pydantic", "ssl"}
     assert not {
         name for name in modules(profile) if re.match(r"bot\.(agents|config|db|github|llm|runner)", name)
     }
-
-
-def _tool_host(job: Path, requests: list[str]) -> tuple[list[dict[str, Any]], str]:
-    """What a tool host answers to *requests*, started as the worker does, and its profile of imports."""
-    tree_fd, originals_fd = (os.open(job / name, os.O_RDONLY) for name in ("tree", "originals"))
-    start = launch(job, find_bwrap(), tree_fd=tree_fd, originals_fd=originals_fd)
-    python, *rest = start.argv
-    done = subprocess.run(
-        [python, "-X", "importtime", *rest],
-        env=start.environment,
-        pass_fds=start.descriptors,
-        input="\n".join([*requests, ""]),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-        cwd="/",
-    )
-    os.close(tree_fd)
-    os.close(originals_fd)
-    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
 def test_help_loads_next_to_nothing() -> None:

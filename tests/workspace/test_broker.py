@@ -1,17 +1,21 @@
-"""The broker over in-process pipes: what it passes on, and what it answers itself."""
+"""The broker and its file server over in-process pipes."""
 
 import io
 import json
 import os
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.workspace.host import ERRANDS
 from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import verification
 from bot.workspace.toolhost.broker import Options, Pipes, be_file_server, masked, serve
 from bot.workspace.toolhost.confine import Confinement
+from bot.workspace.toolhost.errands import Errands
 from bot.workspace.toolhost.verification import Scratch
 
 
@@ -31,28 +35,31 @@ def options(tmp_path: Path) -> Options:
     for name in ("tree", "originals"):
         (tmp_path / name).mkdir()
     fds = [os.open(tmp_path / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tree", "originals")]
-    return Options(fds[0], fds[1], tmp_path, Launcher("/bin/false"))
+    return Options(fds[0], fds[1], -1, -1, tmp_path, Launcher("/bin/false"))
 
 
-def exchange(options: Options, requests: io.BytesIO, replies: io.BytesIO) -> tuple[int, list[Any], list[Any]]:
-    """Exit code, what the worker heard, what the child was asked."""
-    heard, asked = io.BytesIO(), io.BytesIO()
-    code = serve(options, Pipes(requests, heard), Pipes(asked, replies))
-    return code, said(heard), said(asked)
+def heard(options: Options, *requests: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the broker answers to *requests*."""
+    replies = io.BytesIO()
+    serve(options, Pipes(lines(*requests), replies))
+    return said(replies)
 
 
-def test_file_requests_go_to_the_child_and_answers_come_back(options: Options) -> None:
-    request = {"op": "changes"}
-    code, heard, asked = exchange(options, lines(request), lines({"ready": True}, {"changes": []}))
-    assert (code, heard, asked) == (0, [{"ready": True}, {"changes": []}], [request])
+def test_the_worker_asks_the_broker_for_what_it_answers_and_the_file_server_for_the_rest(
+    options: Options,
+) -> None:
+    with closing(Errands(options.launcher, options.job)) as errands:
+        assert errands._by_name.keys() == ERRANDS | {"configure"}
 
 
-def test_the_broker_ends_with_its_child(options: Options) -> None:
-    assert exchange(options, lines(), lines())[0] == 1
-    assert exchange(options, lines({"op": "changes"}), lines({"ready": True}))[0] == 1
+def test_what_is_excluded_is_told_to_the_broker_too(options: Options) -> None:
+    good, bad = ({"op": "configure", "options": {"exclude": [glob]}} for glob in ("*.pem", "[z-a]"))
+    taken, refused = heard(options, good, bad)
+    assert taken == {}
+    assert "not well formed" in refused["failed"]
 
 
-def test_verify_never_reaches_the_child_and_says_when_the_sandbox_is_broken(options: Options) -> None:
+def test_verify_says_when_the_sandbox_is_broken(options: Options) -> None:
     request = {
         "op": "verify",
         "command": "true",
@@ -61,15 +68,14 @@ def test_verify_never_reaches_the_child_and_says_when_the_sandbox_is_broken(opti
         "as_before": [],
         "as_shown": False,
     }
-    code, heard, asked = exchange(options, lines(request), lines({"ready": True}))
-    assert (code, asked) == (0, [])
-    assert (heard[1]["tier"], heard[1]["exit_code"]) == ("none", None)
-    assert "could not start the command" in heard[1]["reason"]
+    (answer,) = heard(options, request)
+    assert (answer["tier"], answer["exit_code"]) == ("none", None)
+    assert "could not start the command" in answer["reason"]
     assert not list(options.job.glob("scratch-*"))
 
 
 def test_a_launcher_that_is_not_there_is_a_failure_in_words(options: Options) -> None:
-    gone = Options(options.tree_fd, options.originals_fd, options.job, Launcher("/nonexistent/bwrap"))
+    gone = replace(options, launcher=Launcher("/nonexistent/bwrap"))
     request = {
         "op": "verify",
         "command": "true",
@@ -78,7 +84,7 @@ def test_a_launcher_that_is_not_there_is_a_failure_in_words(options: Options) ->
         "as_before": [],
         "as_shown": False,
     }
-    assert "FileNotFoundError" in exchange(gone, lines(request), lines({}))[1][1]["failed"]
+    assert "FileNotFoundError" in heard(gone, request)[0]["failed"]
 
 
 def test_a_command_with_a_nul_does_not_run(options: Options) -> None:
@@ -106,11 +112,13 @@ def test_a_child_that_cannot_be_held_does_not_serve(options: Options) -> None:
     assert "Operation not permitted" in said(replies)[0]["failed"]
 
 
-def test_options_are_four_words_and_the_toolchains() -> None:
-    assert Options.parse(["3", "4", "/job", "-"]) == Options(3, 4, Path("/job"), Launcher("-"))
+def test_options_are_six_words_and_the_toolchains() -> None:
+    assert Options.parse(["3", "4", "5", "6", "/job", "-"]) == Options(
+        3, 4, 5, 6, Path("/job"), Launcher("-")
+    )
     launcher = Launcher("/bwrap", ("/opt/go", "/opt/node"))
-    words = ["3", "4", "/job", "/bwrap", "/opt/go", "/opt/node"]
-    assert Options.parse(words) == Options(3, 4, Path("/job"), launcher)
+    words = ["3", "4", "5", "6", "/job", "/bwrap", "/opt/go", "/opt/node"]
+    assert Options.parse(words) == Options(3, 4, 5, 6, Path("/job"), launcher)
 
 
 @pytest.mark.skipif(find_bwrap() is None, reason="no bubblewrap here")

@@ -1,7 +1,6 @@
 """The real tool host process: what it holds, what it survives, how it ends."""
 
 import asyncio
-import json
 import os
 import select
 import signal
@@ -16,9 +15,11 @@ import pytest
 from bot.domain.enums import Cause, Tier
 from bot.domain.values import SandboxStatus
 from bot.errors import Permanent
-from bot.workspace.host import MAX_STARTS, ProcessToolHost, launch
+from bot.workspace.host import MAX_STARTS, ProcessToolHost
 from bot.workspace.toolhost.confine import files_uid
+from bot.workspace.toolprocess import Handed, launch
 from bot.workspace.workspace import Checkout
+from tests.workspace import program
 
 _ATTEMPTS = """
 import encodings.idna, errno, os, socket
@@ -69,6 +70,17 @@ def _links(pid: int, name: str) -> list[str]:
     return [str(path.readlink()) for path in ([place] if place.is_symlink() else place.iterdir())]
 
 
+async def _kill(process: ProcessToolHost) -> None:
+    """SIGKILL the broker, and wait until its file server, which the kernel ends with it, is gone."""
+    child = os.pidfd_open(process.ready["pid"])
+    os.kill(process.pid or 0, signal.SIGKILL)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(child, ended.set)
+    await asyncio.wait_for(ended.wait(), 5)
+    asyncio.get_running_loop().remove_reader(child)
+    os.close(child)
+
+
 async def test_neither_process_has_an_environment(process: ProcessToolHost) -> None:
     for pid in (process.pid, process.ready["pid"]):
         if IS_ROOT:
@@ -106,6 +118,9 @@ async def test_the_process_holds_pipes_and_two_directories_and_nothing_else(proc
     directories = sorted(link for link in links if link.startswith("/") and link != "/dev/null")
     assert [Path(link).name for link in directories] == ["originals", "tree"]
     assert all(link.startswith("pipe:") or link == "/dev/null" or link in directories for link in links)
+    pipes = {link for link in links if link.startswith("pipe:")}
+    assert len(pipes) == 2
+    assert not pipes & set(_links(process.pid or 0, "fd")), "nothing but the worker speaks with it"
     await process.close()
 
 
@@ -150,11 +165,11 @@ async def test_a_call_that_takes_too_long_is_stopped_and_the_work_is_kept(proces
 
 async def test_a_host_that_is_killed_is_started_again_but_not_for_ever(process: ProcessToolHost) -> None:
     for _ in range(MAX_STARTS - 1):
-        os.kill(process.pid or 0, signal.SIGKILL)
+        await _kill(process)
         result = await process.call("git_diff", {}, timeout_seconds=10)
         assert "ended during the call" in result.text
         assert (await process.call("git_diff", {}, timeout_seconds=10)).text == "Nothing is changed."
-    os.kill(process.pid or 0, signal.SIGKILL)
+    await _kill(process)
     await process.call("git_diff", {}, timeout_seconds=10)
     with pytest.raises(Permanent, match="ended too often") as caught:
         await process.call("git_diff", {}, timeout_seconds=10)
@@ -162,13 +177,7 @@ async def test_a_host_that_is_killed_is_started_again_but_not_for_ever(process: 
 
 
 async def test_the_file_server_dies_with_its_broker(process: ProcessToolHost) -> None:
-    child = os.pidfd_open(process.ready["pid"])
-    os.kill(process.pid or 0, signal.SIGKILL)
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(child, ended.set)
-    await asyncio.wait_for(ended.wait(), 5)
-    asyncio.get_running_loop().remove_reader(child)
-    os.close(child)
+    await _kill(process)
     await process.close()
 
 
@@ -189,7 +198,7 @@ def test_a_worker_that_is_killed_takes_everything_with_it(tmp_path: Path) -> Non
 
 
 async def test_changes_of_a_killed_host_are_an_error_of_the_sandbox(process: ProcessToolHost) -> None:
-    os.kill(process.pid or 0, signal.SIGKILL)
+    await _kill(process)
     with pytest.raises(Permanent, match="did not say what was changed"):
         await process.changes()
     await process.close()
@@ -229,48 +238,35 @@ async def test_a_host_that_cannot_start_is_an_error_in_words(checkout: Checkout)
 
 
 def test_the_tool_host_imports_the_standard_library_only(tmp_path: Path) -> None:
-    for name in ("tree", "originals"):
-        (tmp_path / name).mkdir()
-        os.chown(tmp_path / name, files_uid(), -1)
-    fds = [os.open(tmp_path / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tree", "originals")]
-    start = launch(tmp_path, None, tree_fd=fds[0], originals_fd=fds[1])
-    argv = [start.argv[0], "-X", "importtime", *start.argv[1:]]
-    done = subprocess.run(
-        argv, env=start.environment, pass_fds=start.descriptors, input=b"", capture_output=True, check=True
-    )
-    loaded = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.decode().splitlines()}
-    assert b'"ready": true' in done.stdout
+    program.lay_out(tmp_path)
+    said = program.ask(tmp_path, options=["-X", "importtime"])
+    loaded = {line.split("|")[-1].strip().split(".")[0] for line in said.log.splitlines()}
+    assert said.files[0]["ready"] is True
     assert "json" in loaded
     assert not loaded & set(packages_distributions()) - {"bot", "_distutils_hack"}
-    for fd in fds:
-        os.close(fd)
 
 
 def test_the_broker_as_a_program_serves_and_ends_with_its_input(tmp_path: Path) -> None:
-    for name in ("tree", "originals"):
-        (tmp_path / name).mkdir()
-    fds = [os.open(tmp_path / name, os.O_RDONLY | os.O_DIRECTORY) for name in ("tree", "originals")]
-    start = launch(tmp_path, None, tree_fd=fds[0], originals_fd=fds[1])
+    program.lay_out(tmp_path)
     measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
-    done = subprocess.run(
-        start.argv, env=measured, pass_fds=fds, input=b'{"op": "changes"}\n', capture_output=True, check=True
-    )
-    assert [sorted(json.loads(line)) for line in done.stdout.splitlines()][1] == ["changes"]
-    for fd in fds:
-        os.close(fd)
+    configure = {"op": "configure", "options": {}}
+    said = program.ask(tmp_path, [{"op": "changes"}], [configure], environment=measured)
+    assert [sorted(line) for line in said.files][1] == ["changes"]
+    assert said.errands == [{}]
 
 
 def test_nothing_secret_could_stand_in_the_arguments() -> None:
-    start = launch(Path("/data/jobs/1"), "/usr/bin/bwrap", tree_fd=5, originals_fd=6)
+    start = launch(Path("/data/jobs/1"), "/usr/bin/bwrap", ("/opt/go",), Handed(5, 6, 7, 8))
     assert start.argv[1:] == (
         "-I",
         "-m",
         "bot.workspace.toolhost",
-        "5",
-        "6",
+        *("5", "6", "7", "8"),
         "/data/jobs/1",
         "/usr/bin/bwrap",
+        "/opt/go",
     )
+    assert start.descriptors == (5, 6, 7, 8)
     assert start.environment == {}
 
 

@@ -1,4 +1,7 @@
-"""The broker: passes file requests to its child, answers sandbox requests itself."""
+"""The broker: starts the file server, its child, and answers what needs the sandbox itself.
+
+The worker talks to the file server by two pipes of their own, which the broker closes before it serves.
+"""
 
 import json
 import os
@@ -16,7 +19,6 @@ from bot.workspace.toolhost.beneath import Tree
 from bot.workspace.toolhost.errands import Errands
 from bot.workspace.toolhost.originals import Originals
 
-MAX_LINE_BYTES = 64 * 1024 * 1024
 _SAID = ("text", "output", "failed")
 
 
@@ -26,14 +28,18 @@ class Options:
 
     tree_fd: int
     originals_fd: int
+    requests_fd: int
+    replies_fd: int
     job: Path
     launcher: Launcher
 
     @classmethod
     def parse(cls, arguments: list[str]) -> "Options":
-        """From four words and one for each toolchain, in this order."""
-        tree_fd, originals_fd, job, bwrap, *toolchains = arguments
-        return cls(int(tree_fd), int(originals_fd), Path(job), Launcher(bwrap, tuple(toolchains)))
+        """From six words and one for each toolchain, in this order."""
+        tree_fd, originals_fd, requests_fd, replies_fd = map(int, arguments[:4])
+        job, bwrap, *toolchains = arguments[4:]
+        launcher = Launcher(bwrap, tuple(toolchains))
+        return cls(tree_fd, originals_fd, requests_fd, replies_fd, Path(job), launcher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +53,18 @@ class Pipes:
 def run(options: Options) -> int:
     """Serve the worker on standard input and output until it closes them; returns the exit code."""
     confine.confine_broker()
-    child = _start_file_server(options)
-    os.close(options.tree_fd)
-    os.close(options.originals_fd)
-    return serve(options, Pipes(sys.stdin.buffer, sys.stdout.buffer), child)
+    _start_file_server(options)
+    for fd in (options.tree_fd, options.originals_fd, options.requests_fd, options.replies_fd):
+        os.close(fd)
+    serve(options, Pipes(sys.stdin.buffer, sys.stdout.buffer))
+    return 0
 
 
-def serve(options: Options, worker: Pipes, child: Pipes) -> int:
-    """Answer each request of *worker*; 0 when it is done, 1 when the *child* is gone."""
-    if not _pass_on(child, worker):
-        return 1
+def serve(options: Options, worker: Pipes) -> None:
+    """Answer each request of *worker* until there are no more."""
     with closing(Errands(options.launcher, options.job)) as errands:
         for line in worker.requests:
-            request = json.loads(line)
-            if errands.are_for(request["op"]):
-                _say(worker, masked(errands.answer(request)))
-                continue
-            if request["op"] == "configure":
-                errands.configure(request["options"].get("exclude", ()))
-            child.requests.write(line)
-            child.requests.flush()
-            if not _pass_on(child, worker):
-                return 1
-    return 0
+            _say(worker, masked(errands.answer(json.loads(line))))
 
 
 def masked(answer: dict[str, Any]) -> dict[str, Any]:
@@ -94,37 +89,23 @@ def be_file_server(options: Options, pipes: Pipes, give_up_power: Callable[[], c
     return 0
 
 
-def _pass_on(child: Pipes, worker: Pipes) -> bool:
-    """One line of the child to the worker, unread; False when the child is gone."""
-    line = child.replies.readline(MAX_LINE_BYTES)
-    worker.replies.write(line)
-    worker.replies.flush()
-    return line.endswith(b"\n")
-
-
 def _say(pipes: Pipes, message: dict[str, Any]) -> None:
     pipes.replies.write(json.dumps(message).encode() + b"\n")
     pipes.replies.flush()
 
 
-def _start_file_server(options: Options) -> Pipes:
+def _start_file_server(options: Options) -> None:
     """Fork; the child never comes back from here."""
-    request_read, request_write = os.pipe()
-    reply_read, reply_write = os.pipe()
     broker_pid = os.getpid()
     if os.fork() != 0:
-        os.close(request_read)
-        os.close(reply_write)
-        return Pipes(os.fdopen(request_write, "wb"), os.fdopen(reply_read, "rb"))
-    os.close(request_write)
-    os.close(reply_read)
-    _forget_the_worker()
-    pipes = Pipes(os.fdopen(request_read, "rb"), os.fdopen(reply_write, "wb"))
+        return
+    _forget_the_broker()
+    pipes = Pipes(os.fdopen(options.requests_fd, "rb"), os.fdopen(options.replies_fd, "wb"))
     os._exit(be_file_server(options, pipes, lambda: confine.confine_file_server(broker_pid)))
 
 
-def _forget_the_worker() -> None:
-    """Replace the worker's pipes by nothing."""
+def _forget_the_broker() -> None:
+    """Replace the broker's pipes by nothing."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nothing, fd)

@@ -1,8 +1,7 @@
 """What the broker answers itself, because it needs the sandbox: verify, prepare, and the model's commands."""
 
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -32,16 +31,8 @@ class Errands:
             "prepare": self._prepare,
             "command": self._command,
             "output": self._output,
+            "configure": self._configure,
         }
-
-    def configure(self, exclude: Sequence[str]) -> None:
-        """Keep what *exclude* covers from the model's commands; the child says when a glob is wrong."""
-        with suppress(Trouble):
-            self._commands.hides = Exclusion(exclude)
-
-    def are_for(self, name: str) -> bool:
-        """Whether the request *name* is answered here."""
-        return name in self._by_name
 
     def answer(self, request: Request) -> dict[str, Any]:
         """The answer to *request*; `failed` says in words what stood in the way."""
@@ -53,6 +44,11 @@ class Errands:
     def close(self) -> None:
         """Wait until nothing is left of the last run's copy."""
         self._scratch.settle()
+
+    def _configure(self, request: Request) -> dict[str, Any]:
+        """Keep what `exclude` covers from the model's commands; `failed` when a glob is wrong."""
+        self._commands.hides = Exclusion(request["options"].get("exclude", ()))
+        return {}
 
     def _verify(self, request: Request) -> dict[str, Any]:
         return verification.verify(
