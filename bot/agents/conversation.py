@@ -134,8 +134,9 @@ class Conversation:
 
     def _breakpoints(self) -> set[_Place]:
         """Where the next request's moving breakpoints stand."""
-        earlier = [mark for mark in self._marks if mark != self._end()]
-        return {*earlier[1 - MOVING_BREAKPOINTS :], self._end()}
+        end = self._end()
+        earlier = [mark for mark in self._marks[-MOVING_BREAKPOINTS:] if mark != end]
+        return {*earlier[1 - MOVING_BREAKPOINTS :], end}
 
     def _end(self) -> _Place:
         """The last block of our own last message."""
