@@ -27,7 +27,15 @@ from bot.domain.clock import SystemClock
 from bot.domain.effects import LoopResult
 from bot.domain.enums import Tier
 from bot.domain.ports import Model
-from bot.domain.values import ClaimedJob, ModelReply, ModelRequest, RepositoryRef, SandboxStatus, Snapshot
+from bot.domain.values import (
+    ClaimedJob,
+    ModelReply,
+    ModelRequest,
+    RepositoryRef,
+    SandboxStatus,
+    Snapshot,
+    Usage,
+)
 from bot.llm.client import AnthropicModel
 from bot.llm.prices import Catalogue
 from bot.runner.record import JobRecord
@@ -77,6 +85,15 @@ class Translating:
             return block
         given = {key: value.replace(self.root, "") for key, value in block["input"].items()}
         return {**block, "name": "run_command" if block["name"] == "bash" else block["name"], "input": given}
+
+
+class GivingUp:
+    """A model that gives up at once: with it, a worker has had a job before."""
+
+    async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:  # noqa: ARG002
+        """The one answer."""
+        call = {"type": "tool_use", "id": "toolu_0", "name": "give_up", "input": {"reason": "Nothing to do."}}
+        return ModelReply([call], "tool_use", Usage(1_000, 60), MODEL)
 
 
 @asynccontextmanager

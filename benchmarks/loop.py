@@ -2,7 +2,8 @@
 
 A scripted model on loopback answers at once: 30 steps of read, edit and list, then the end. Both subjects are
 processes of their own; who is first changes each round, and a ratio is the median of the rounds' ratios.
-Gap: from the model's answer to the next request. CPU: the whole tree, from the first request to the end.
+Gap: from the model's answer to the next request. CPU: the whole tree, from the first request to the end; a
+worker has had another job before it, and the reference has made its connection, statements and tool process.
 Then: what each further agent costs a worker in memory, and what the session is billed beside the optimum
 (tools, system and task warm from another job, every token written once, the last turn not at all).
 Use: python benchmarks/loop.py [--rounds 5] [--steps 30] [--agents 8]
@@ -78,9 +79,12 @@ async def ours(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             )
             for number in range(chosen.agents)
         ]
-        jobs = await agent_run.jobs(database, chosen.agents)
-        # Definitions are read when a worker starts; the reference has them before its first request too.
-        agent_run.agent(chosen.steps)
+        before, *jobs = await agent_run.jobs(database, 1 + chosen.agents)
+        # What is made once in a worker's life, definitions, a connection, statements, is no step's; the
+        # reference has its own before its first request too, and its tools have answered once.
+        await agent_run.run(database, before, agent_run.GivingUp(), hosts[0], chosen.steps)
+        for host in hosts:
+            await host.call("list_directory", {}, timeout_seconds=RUN_SECONDS)
         forget_peak()
         thread_at = time.thread_time()
         meters = [agent_run.Meter(host.pid) for host in hosts]
