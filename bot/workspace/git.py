@@ -144,7 +144,7 @@ class Git:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _gone(process)
         return GitOutput(process.returncode or 0, stdout, stderr.decode("utf-8", "replace"))
 
     async def fetch(self, mirror: Path, full_name: str, token: str, request: FetchRequest) -> GitOutput:
@@ -232,11 +232,33 @@ class Git:
 async def _talk(process: asyncio.subprocess.Process, stdin: bytes, max_bytes: int) -> tuple[bytes, bytes]:
     if process.stdin is None or process.stderr is None:
         raise ValueError("git was started without pipes")
-    _, stdout, stderr = await asyncio.gather(
-        _fed(process.stdin, stdin), _whole(process.stdout, max_bytes), _ends(process.stderr)
-    )
+    fed = asyncio.create_task(_fed(process.stdin, stdin))
+    said = asyncio.create_task(_whole(process.stdout, max_bytes))
+    warned = asyncio.create_task(_ends(process.stderr))
+    try:
+        _, stdout, stderr = await asyncio.gather(fed, said, warned)
+    finally:
+        # Nobody else may read a pipe while one of these waits for it.
+        for task in (fed, said, warned):
+            task.cancel()
+        await asyncio.gather(fed, said, warned, return_exceptions=True)
     await process.wait()
     return stdout, stderr
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a process that was killed, and of its pipes.
+
+    What it had written has to be read first: asyncio stops reading a pipe of which too much is unread, and
+    waits for the end of every pipe before it says that a process has ended.
+    """
+    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+    await asyncio.gather(process.wait(), *(_thrown_away(stream) for stream in streams))
+
+
+async def _thrown_away(stream: asyncio.StreamReader) -> None:
+    while await stream.read(1 << 16):
+        pass
 
 
 async def _fed(stream: asyncio.StreamWriter, data: bytes) -> None:

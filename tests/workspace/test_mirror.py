@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from bot.domain.values import RepositoryRef
 from bot.errors import Forbidden, NotFound, Permanent, RetryLater, Unauthorized
 from bot.workspace import mirror as mirror_module
-from bot.workspace.git import Git
+from bot.workspace.git import Git, TooMuchOutput
 from bot.workspace.mirror import Mirror
 from bot.workspace.remote import Remote
 from bot.workspace.workspace import Workspace
@@ -225,3 +226,21 @@ async def test_a_machine_without_git_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("bot.workspace.git.SEARCH_PATH", str(tmp_path))
     with pytest.raises(Permanent, match="git is not installed"):
         await Git(tmp_path, Remote("https://github.com")).run("version", timeout_seconds=5)
+
+
+async def test_git_that_says_too_much_is_stopped_however_much_of_it_is_unread(
+    server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = server.repository(REPOSITORY.full_name, {"big": "x" * 3_000_000})
+    # Reading stops at twice so many unread bytes, and nobody reads them any more.
+    monkeypatch.setattr(
+        asyncio, "create_subprocess_exec", partial(asyncio.create_subprocess_exec, limit=1024)
+    )
+    bare = server.bare(REPOSITORY.full_name)
+    (tmp_path / "home").mkdir()
+    runner = Git(tmp_path / "home", Remote(server.url))
+    async with asyncio.timeout(60):
+        with pytest.raises(TooMuchOutput):
+            await runner.run(
+                f"--git-dir={bare}", "show", f"{sha}:big", timeout_seconds=30, max_output_bytes=1
+            )
