@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
     """For web the loop that costs the least a request (docs/performance.md, Intake), else asyncio's own.
 
-    Not for a worker: uvloop closes no descriptors in the programs that it starts (its `close_fds` does nothing).
+    Not for a worker: uvloop leaves descriptors open in the programs that it starts (it has no `close_fds`).
     """
     if name != Role.WEB:
         return None
