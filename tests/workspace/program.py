@@ -1,7 +1,9 @@
 """A tool host as a program by itself, started as the worker does it, with both lines to it."""
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bot.workspace.host import ProcessToolHost
 from bot.workspace.toolhost.confine import files_uid
 from bot.workspace.toolprocess import Handed, launch
 
@@ -72,3 +75,14 @@ def _lines(requests: Sequence[dict[str, Any]]) -> bytes:
 
 def _read(lines: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.splitlines()]
+
+
+async def kill(host: ProcessToolHost) -> None:
+    """SIGKILL the broker, and wait until its file server, which the kernel ends with it, is gone."""
+    child = os.pidfd_open(host.ready["pid"])
+    os.kill(host.pid or 0, signal.SIGKILL)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(child, ended.set)
+    await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
+    asyncio.get_running_loop().remove_reader(child)
+    os.close(child)

@@ -1,6 +1,5 @@
 """The real tool host process: what it holds, what it survives, how it ends."""
 
-import asyncio
 import os
 import select
 import signal
@@ -20,6 +19,7 @@ from bot.workspace.toolhost.confine import files_uid
 from bot.workspace.toolprocess import Handed, launch
 from bot.workspace.workspace import Checkout
 from tests.workspace import program
+from tests.workspace.program import kill
 
 _ATTEMPTS = """
 import encodings.idna, errno, os, socket
@@ -68,17 +68,6 @@ def _links(pid: int, name: str) -> list[str]:
     """Where the links in a directory of /proc, or the link itself, lead."""
     place = Path(f"/proc/{pid}/{name}")
     return [str(path.readlink()) for path in ([place] if place.is_symlink() else place.iterdir())]
-
-
-async def _kill(process: ProcessToolHost) -> None:
-    """SIGKILL the broker, and wait until its file server, which the kernel ends with it, is gone."""
-    child = os.pidfd_open(process.ready["pid"])
-    os.kill(process.pid or 0, signal.SIGKILL)
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(child, ended.set)
-    await asyncio.wait_for(ended.wait(), 5)
-    asyncio.get_running_loop().remove_reader(child)
-    os.close(child)
 
 
 async def test_neither_process_has_an_environment(process: ProcessToolHost) -> None:
@@ -165,11 +154,11 @@ async def test_a_call_that_takes_too_long_is_stopped_and_the_work_is_kept(proces
 
 async def test_a_host_that_is_killed_is_started_again_but_not_for_ever(process: ProcessToolHost) -> None:
     for _ in range(MAX_STARTS - 1):
-        await _kill(process)
+        await kill(process)
         result = await process.call("git_diff", {}, timeout_seconds=10)
         assert "ended during the call" in result.text
         assert (await process.call("git_diff", {}, timeout_seconds=10)).text == "Nothing is changed."
-    await _kill(process)
+    await kill(process)
     await process.call("git_diff", {}, timeout_seconds=10)
     with pytest.raises(Permanent, match="ended too often") as caught:
         await process.call("git_diff", {}, timeout_seconds=10)
@@ -177,7 +166,7 @@ async def test_a_host_that_is_killed_is_started_again_but_not_for_ever(process: 
 
 
 async def test_the_file_server_dies_with_its_broker(process: ProcessToolHost) -> None:
-    await _kill(process)
+    await kill(process)
     await process.close()
 
 
@@ -198,7 +187,7 @@ def test_a_worker_that_is_killed_takes_everything_with_it(tmp_path: Path) -> Non
 
 
 async def test_changes_of_a_killed_host_are_an_error_of_the_sandbox(process: ProcessToolHost) -> None:
-    await _kill(process)
+    await kill(process)
     with pytest.raises(Permanent, match="did not say what was changed"):
         await process.changes()
     await process.close()

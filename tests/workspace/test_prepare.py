@@ -1,7 +1,5 @@
 """`prepare` on the base, and what a verification begins with: never with what a command of the model left."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from bot.workspace.host import ProcessToolHost
 from bot.workspace.sandbox import Launcher, find_bwrap
 from bot.workspace.toolhost import verification
 from bot.workspace.toolhost.verification import Scratch
+from tests.workspace.program import kill
 from tests.workspace.test_commands import host, lay_out, run, tool
 
 __all__ = ["host"]
@@ -114,7 +113,7 @@ async def test_a_prepare_that_is_too_slow_says_so(host: ProcessToolHost) -> None
 
 async def test_what_was_prepared_outlives_the_process(host: ProcessToolHost) -> None:
     await host.prepare(["echo dep > dep; mkdir shut; touch shut/x; chmod 0 shut"], timeout_seconds=30)
-    os.kill(host.pid or 0, signal.SIGKILL)
+    await kill(host)
     await host.call("git_diff", {}, timeout_seconds=10)
     assert await verified(host, "cat dep; ls shut") == "dep\nx\n"
 
