@@ -159,7 +159,10 @@ async def _line(answers: IO[bytes], asking: IO[bytes]) -> Line:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
     requests, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, asking)
-    listening, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), answers)
+    with ExitStack() as undo:
+        undo.callback(requests.close)
+        listening, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), answers)
+        undo.pop_all()
     return Line(reader, requests, listening)
 
 

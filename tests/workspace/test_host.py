@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -53,11 +54,12 @@ IS_ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-async def process(checkout: Checkout) -> ProcessToolHost:
+async def process(checkout: Checkout) -> AsyncIterator[ProcessToolHost]:
     """A started host without a sandbox."""
     host = ProcessToolHost(checkout.tree.parent, NO_SANDBOX, None)
     await host.start()
-    return host
+    yield host
+    await host.close()
 
 
 def _proc(pid: int | None, name: str) -> bytes:
